@@ -85,7 +85,7 @@ class BuildOrder:
 class BuildRecord:
     """A build as the registry shows it. `phase` is the registry's own word; `started` is by its clock, whole seconds.
 
-    `archive_url` is None when the registry hides it (the token may not write): such a record proves nothing about marks.
+    `archive_url` is None when the registry hides it (the token may not write): it proves nothing about marks.
     """
 
     id: str

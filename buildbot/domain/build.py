@@ -144,7 +144,8 @@ class Seen:
 
     `unaccepted_since` runs while Quay has not accepted the build; `ran` is the time since first acceptance that
     counts towards the build's timeout (not behind another active build), as of `observed_at`; `idle_since` is
-    since when Quay says `waiting` although nothing of the repository runs.
+    since when Quay says `waiting` although nothing of the repository runs. `ended` names Quay's builds of
+    earlier attempts that are over. `due` is the earliest time for the next call.
     """
 
     phase: BuildPhase = BuildPhase.PLANNED
@@ -168,6 +169,7 @@ class Seen:
     expired_since: datetime | None = None
     wrong_tags: str = ""
     delete: Delete | None = None
+    ended: tuple[str, ...] = ()
     vanished: int = 0
     failures: int = 0
     silent_since: datetime | None = None

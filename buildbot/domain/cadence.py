@@ -1,0 +1,51 @@
+"""When to ask again: back-off after failures, and how often to look at a build.
+
+Pure functions of what is known, tested by tables. A poll is a question, not work: it may be rare while nothing can have
+changed (deep in Quay's queue) and should be frequent when the end is near, since someone waits for the status.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from buildbot.domain.build import BuildPhase, Seen
+
+FIRST_BACKOFF = timedelta(seconds=1)
+LONGEST_BACKOFF = timedelta(minutes=1)
+WIDEST_POLL = 6
+
+
+def backoff(failures: int) -> timedelta:
+    """How long to wait after so many failures in a row: 1 s doubling to a minute."""
+    return min(LONGEST_BACKOFF, FIRST_BACKOFF * 2 ** min(max(failures - 1, 0), 16))
+
+
+def poll_after(seen: Seen, now: datetime, shortest: timedelta, typical: timedelta | None) -> timedelta:
+    """How long until the next look at an accepted build, never below `shortest`.
+
+    `typical` is how long builds of this repository usually take from leaving the queue to their end, None if unknown.
+    """
+    if seen.phase is BuildPhase.WAITING:
+        return _while_waiting(seen, now, shortest)
+    if seen.quay_phase in {"internalerror", "expired"}:
+        return shortest * 3
+    return _while_building(seen, now, shortest, typical)
+
+
+def _while_waiting(seen: Seen, now: datetime, shortest: timedelta) -> timedelta:
+    waited = now - (seen.quay_phase_since or now)
+    return _clamp(shortest + waited / 8, shortest)
+
+
+def _while_building(seen: Seen, now: datetime, shortest: timedelta, typical: timedelta | None) -> timedelta:
+    ran = now - (seen.building_since or now)
+    if typical is None:
+        return _clamp(shortest + ran / 20, shortest)
+    remaining = typical - ran
+    if remaining > timedelta():
+        return _clamp(remaining / 3, shortest)
+    return _clamp(shortest - remaining / 20, shortest)
+
+
+def _clamp(interval: timedelta, shortest: timedelta) -> timedelta:
+    return max(shortest, min(interval, shortest * WIDEST_POLL))

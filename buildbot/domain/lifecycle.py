@@ -1,0 +1,690 @@
+"""The life of a build: decide the next step, save the intent, perform it elsewhere, fold the outcome back in.
+
+    decide(build, scene)            -> Action    what to do now, if anything
+    begin(build, action, now)       -> Build     the intent, saved *before* the call
+    evolve(build, outcome, scene)   -> Build     what the call taught
+
+All three are pure; `now` is an argument. A crash, a timeout and a lost answer leave the same honest row, so a restart
+needs no recovery code: read the rows and go on.
+
+                 ┌──────────── never sent, absent, starved ────────────┐
+                 ▼                                                     │
+    PLANNED ─ intent ─▶ REQUESTING ─ 201, found ─▶ WAITING ◀──▶ BUILDING ─▶ SUCCEEDED FAILED ERRORED CANCELLED
+
+Why it is shaped like this:
+
+- A request is not idempotent and Quay has no idempotency key. So each request is an *attempt* with a mark of its own in the
+  archive URL's fragment; after a lost answer the list is asked for the mark, and only its absence, after `settle_time`,
+  allows another attempt. A build that was asked for before looks once more directly before it asks again.
+- One image tag has one writer at a time, in the order of the pushes (`seq`): a build holds its tags from PLANNED until it is
+  final, so that an older build that refuses to be cancelled still cannot overwrite what a newer one pushed.
+- A DELETE is sent only in phases that it can end for good. Elsewhere Quay answers 400 *and destroys the queue item*.
+- `internalerror` is not final (Quay retries twice); `expired` is final only when it lasts, or when the log shows three
+  attempts; `cannot_load` is no observation; `waiting` can last for ever.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from enum import StrEnum
+from fnmatch import fnmatchcase
+from typing import assert_never
+
+from buildbot.domain.build import (
+    COMMIT_PLACEHOLDERS,
+    Build,
+    BuildPhase,
+    CancelReason,
+    Delete,
+    DeleteState,
+    GoalKind,
+    LogDigest,
+    Seen,
+)
+from buildbot.domain.cadence import backoff, poll_after
+
+P = BuildPhase
+
+TRANSITIONS: Mapping[BuildPhase, frozenset[BuildPhase]] = {
+    P.PLANNED: frozenset({P.REQUESTING, P.WAITING, P.BUILDING, P.SUCCEEDED, P.ERRORED, P.CANCELLED}),
+    P.REQUESTING: frozenset({P.PLANNED, P.WAITING, P.BUILDING, P.SUCCEEDED, P.ERRORED, P.CANCELLED}),
+    P.WAITING: frozenset({P.PLANNED, P.BUILDING, P.SUCCEEDED, P.FAILED, P.ERRORED, P.CANCELLED}),
+    P.BUILDING: frozenset({P.PLANNED, P.WAITING, P.SUCCEEDED, P.FAILED, P.ERRORED, P.CANCELLED}),
+    P.SUCCEEDED: frozenset(),
+    P.FAILED: frozenset(),
+    P.ERRORED: frozenset(),
+    P.CANCELLED: frozenset(),
+}
+
+CANCELLABLE = frozenset({"waiting", "build-scheduled", "unpacking", "pulling", "building"})
+WORKING = frozenset({"build-scheduled", "unpacking", "pulling", "building", "pushing"})
+RETRYING = frozenset({"internalerror", "expired"})
+ENDED_AT_QUAY = frozenset({"complete", "error", "cancelled"})
+
+QUAY_ATTEMPTS = 3
+LOG_READS = 3
+VANISHED_READS = 2
+DELETES = 2
+AFTER_TIMEOUT = timedelta(minutes=10)
+LOOK_IS_FRESH = timedelta(seconds=5)
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How long each thing may take, per registry (and per rule: `build_timeout`)."""
+
+    poll_interval: timedelta = timedelta(seconds=5)
+    expired_grace: timedelta = timedelta(minutes=10)
+    waiting_timeout: timedelta = timedelta(minutes=10)
+    build_timeout: timedelta = timedelta(hours=3)
+    give_up_after: timedelta = timedelta(hours=24)
+
+
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """Something older that has not ended and will write these image tags; `what` names it for people."""
+
+    image_tags: tuple[str, ...]
+    what: str
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """What a decision depends on besides the build itself.
+
+    `settled`: the settle time of the attempt in doubt is over, by the monotonic clock of whoever watches it.
+    `typical` is the usual build time of this repository.
+    """
+
+    now: datetime
+    limits: Limits = field(default_factory=Limits)
+    holders: tuple[Holder, ...] = ()
+    settled: bool = False
+    typical: timedelta | None = None
+
+
+# ── actions ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@dataclass(frozen=True, slots=True)
+class Rest:
+    """Final: nothing is left to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """Nothing before `until` (None: until something else changes)."""
+
+    until: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """An older build still holds one of the image tags."""
+
+    behind: Holder
+
+
+@dataclass(frozen=True, slots=True)
+class ResolveCommit:
+    """Ask the forge for the commit of an annotated tag."""
+
+
+@dataclass(frozen=True, slots=True)
+class RequestBuild:
+    """requestRepoBuild, as the next attempt."""
+
+
+@dataclass(frozen=True, slots=True)
+class FindBuild:
+    """Look for the mark of the last attempt in getRepoBuilds."""
+
+
+@dataclass(frozen=True, slots=True)
+class PollBuild:
+    """Read the phase, and the log where the phase asks for it."""
+
+
+@dataclass(frozen=True, slots=True)
+class CancelBuild:
+    """cancelRepoBuild, for this reason."""
+
+    reason: CancelReason
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Drop:
+    """Quay was never asked: cancelled without a call."""
+
+    reason: CancelReason
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class GiveUp:
+    """A limit passed that no call can mend."""
+
+    because: str
+
+
+Action = Rest | Wait | Hold | ResolveCommit | RequestBuild | FindBuild | PollBuild | CancelBuild | Drop | GiveUp
+
+
+# ── outcomes ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+class Failure(StrEnum):
+    """How a call failed, by what follows from it (the engine maps the ports' errors to these)."""
+
+    NOT_SENT = "not-sent"
+    UNANSWERED = "unanswered"
+    REFUSED = "refused"
+    VANISHED = "vanished"
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """A call failed. `because` is one line for people; `retry_at` when the other side named a time."""
+
+    kind: Failure
+    because: str
+    retry_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CommitKnown:
+    """The commit that the annotated tag points to."""
+
+    commit: str
+
+
+@dataclass(frozen=True, slots=True)
+class Absent:
+    """The list, read whole, does not hold the mark."""
+
+
+@dataclass(frozen=True, slots=True)
+class PhaseRead:
+    """Quay's word for the build now.
+
+    `active` counts other builds of the repository that Quay works on, `ahead` those that wait before it; None where
+    only this build was asked for. `log` comes with phases that need it (`error`, `expired`); None: could not be read.
+    """
+
+    phase: str
+    active: int | None = None
+    ahead: int | None = None
+    log: LogDigest | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """Quay has the build: answered 201, or its mark was found in the list."""
+
+    quay_id: str
+    started: datetime | None
+    tags: tuple[str, ...]
+    read: PhaseRead
+
+
+@dataclass(frozen=True, slots=True)
+class CancelDone:
+    """The DELETE was answered 201: cancelled at once and for good."""
+
+
+Outcome = Failed | CommitKnown | Absent | PhaseRead | Accepted | CancelDone
+
+
+# ── decide ───────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def decide(build: Build, scene: Scene) -> Action:
+    """The next single step for a build."""
+    match build.seen.phase:
+        case P.SUCCEEDED | P.FAILED | P.ERRORED | P.CANCELLED:
+            return Rest()
+        case P.PLANNED:
+            return _decide_planned(build, scene)
+        case P.REQUESTING:
+            return _decide_requesting(build, scene)
+        case P.WAITING | P.BUILDING:
+            return _decide_accepted(build, scene)
+        case _ as never:
+            assert_never(never)
+
+
+def _decide_planned(build: Build, scene: Scene) -> Action:
+    seen = build.seen
+    if build.goal.kind is not GoalKind.BUILD:
+        return Drop(build.goal.reason or CancelReason.PERSON, build.goal.detail)
+    if limit := _planned_too_long(build, scene):
+        return GiveUp(limit)
+    if seen.due and scene.now < seen.due:
+        return Wait(seen.due)
+    if build.commit is None:
+        return ResolveCommit()
+    if holder := next((h for h in scene.holders if overlap(h.image_tags, build.request.image_tags)), None):
+        return Hold(holder)
+    looked = seen.looked_at is not None and scene.now - seen.looked_at <= LOOK_IS_FRESH
+    return RequestBuild() if seen.attempt == 0 or looked else FindBuild()
+
+
+def _planned_too_long(build: Build, scene: Scene) -> str:
+    seen = build.seen
+    if _older_than(seen.unaccepted_since, scene.limits.give_up_after, scene.now):
+        return _gave_up("Quay did not take the build", scene.limits.give_up_after, seen.because)
+    if seen.ran >= timeout_of(build, scene.limits):
+        return f"timed out after {in_words(timeout_of(build, scene.limits))} in Quay's queue"
+    return ""
+
+
+def _decide_requesting(build: Build, scene: Scene) -> Action:
+    seen = build.seen
+    if _older_than(seen.unaccepted_since, scene.limits.give_up_after, scene.now):
+        return GiveUp(_gave_up("Quay never said whether it took the build", scene.limits.give_up_after, seen.because))
+    if not scene.settled:
+        return Wait(None)
+    if seen.due and scene.now < seen.due:
+        return Wait(seen.due)
+    return FindBuild()
+
+
+def _decide_accepted(build: Build, scene: Scene) -> Action:
+    if limit := _accepted_too_long(build, scene):
+        return GiveUp(limit)
+    seen = build.seen
+    is_early = seen.due is not None and scene.now < seen.due
+    if (wanted := wanted_cancel(build, scene)) and _may_delete(seen) and not (seen.failures and is_early):
+        return wanted
+    return Wait(seen.due) if is_early else PollBuild()
+
+
+def _accepted_too_long(build: Build, scene: Scene) -> str:
+    seen, limits = build.seen, scene.limits
+    if _older_than(seen.silent_since, limits.give_up_after, scene.now):
+        return _gave_up("Quay has not told the build's phase", limits.give_up_after, seen.because)
+    timeout = timeout_of(build, limits)
+    cancel = seen.delete if seen.delete and seen.delete.reason is CancelReason.TIMED_OUT else None
+    cancel_is_old = bool(cancel and seen.observed_at and seen.observed_at - cancel.sent_at >= AFTER_TIMEOUT)
+    if cancel_is_old or seen.ran >= timeout + AFTER_TIMEOUT:
+        return f"timed out after {in_words(timeout)}, and Quay did not let it be cancelled"
+    return ""
+
+
+def wanted_cancel(build: Build, scene: Scene) -> CancelBuild | None:
+    """Why this accepted build should be cancelled at Quay, or None."""
+    seen, goal, limits = build.seen, build.goal, scene.limits
+    if seen.wrong_tags:
+        return CancelBuild(CancelReason.WRONG_TAGS, seen.wrong_tags)
+    is_queued = seen.phase is P.WAITING
+    if goal.kind is GoalKind.CANCEL or (goal.kind is GoalKind.CANCEL_QUEUED and is_queued):
+        return CancelBuild(goal.reason or CancelReason.PERSON, goal.detail)
+    if seen.ran >= timeout_of(build, limits):
+        return CancelBuild(CancelReason.TIMED_OUT, in_words(timeout_of(build, limits)))
+    if is_queued and _older_than(seen.idle_since, limits.waiting_timeout, scene.now):
+        return CancelBuild(CancelReason.STARVED, in_words(limits.waiting_timeout))
+    return None
+
+
+def _may_delete(seen: Seen) -> bool:
+    if seen.quay_phase not in CANCELLABLE:
+        return False
+    if (sent := seen.delete) is None:
+        return True
+    return sent.state is not DeleteState.REFUSED and sent.read_since and sent.tries < DELETES
+
+
+def overlap(held: Iterable[str], wanted: Iterable[str]) -> bool:
+    """Whether two lists name one image tag; a tag whose commit is still unknown may be any that fits its text."""
+    return any(_may_be_equal(one, other) for one in held for other in wanted)
+
+
+def _may_be_equal(one: str, other: str) -> bool:
+    return one == other or fnmatchcase(one, _any_commit(other)) or fnmatchcase(other, _any_commit(one))
+
+
+def _any_commit(tag: str) -> str:
+    for placeholder in COMMIT_PLACEHOLDERS:
+        tag = tag.replace(placeholder, "*")
+    return tag
+
+
+def timeout_of(build: Build, limits: Limits) -> timedelta:
+    """The build's own timeout, else the registry's."""
+    return build.request.timeout or limits.build_timeout
+
+
+def _older_than(since: datetime | None, limit: timedelta, now: datetime) -> bool:
+    return since is not None and now - since >= limit
+
+
+def _gave_up(what: str, limit: timedelta, because: str) -> str:
+    return f"{what} for {in_words(limit)}" + (f": {because}" if because else "")
+
+
+# ── begin ────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def begin(build: Build, action: Action, now: datetime) -> Build:
+    """The build with the intent of a call written down, to be saved before the call is made."""
+    seen = build.seen
+    match action:
+        case RequestBuild():
+            asked = {
+                "phase": P.REQUESTING,
+                "attempt": seen.attempt + 1,
+                "asked_at": now,
+                "looked_at": None,
+                "due": None,
+            }
+            return _with(build, because="", **asked)
+        case CancelBuild(reason, detail):
+            first = seen.delete.sent_at if seen.delete else now
+            tries = seen.delete.tries + 1 if seen.delete else 1
+            return _with(build, delete=Delete(reason, detail, first, tries))
+        case _:
+            return build
+
+
+def _with(build: Build, **changes: object) -> Build:
+    return replace(build, seen=replace(build.seen, **changes))  # type: ignore[arg-type]  # names are checked by the tests
+
+
+# ── evolve ───────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def evolve(build: Build, action: Action, outcome: Outcome | None, scene: Scene) -> Build:
+    """The build after `action` came to `outcome` (None for the actions that make no call)."""
+    match action, outcome:
+        case (Rest() | Wait(), _):
+            return build
+        case Hold(behind), _:
+            return _with(build, because=f"waits for {behind.what}", unaccepted_since=scene.now)
+        case Drop(reason, detail), _:
+            return end(build, P.CANCELLED, cancelled_in_words(reason, detail), scene.now)
+        case GiveUp(because), _:
+            return end(build, P.ERRORED, because, scene.now)
+        case _, CommitKnown(commit):
+            known = replace(build, commit=commit, request=build.request.for_commit(commit))
+            return _with(known, because="", failures=0, due=None)
+        case _, Absent():
+            return _absent(build, scene.now)
+        case _, Accepted() as accepted:
+            return _accepted(build, accepted, scene)
+        case _, PhaseRead() as read:
+            return _read(build, read, scene)
+        case _, CancelDone():
+            return _cancelled(build, scene.now)
+        case _, Failed() as failed:
+            return _failed(build, action, failed, scene)
+        case _:
+            raise ValueError(f"{action} cannot come to {outcome}")
+
+
+def end(build: Build, phase: BuildPhase, because: str, now: datetime) -> Build:
+    """The build in a final phase. Raises ValueError where the table does not allow it."""
+    return _with(_moved(build, phase), because=because, finished_at=now, due=None, silent_since=None)
+
+
+def _moved(build: Build, phase: BuildPhase) -> Build:
+    if phase is build.seen.phase:
+        return build
+    if phase not in TRANSITIONS[build.seen.phase]:
+        raise ValueError(f"a build does not go from {build.seen.phase} to {phase}")
+    return _with(build, phase=phase)
+
+
+def _absent(build: Build, now: datetime) -> Build:
+    planned = _moved(build, P.PLANNED)
+    return _with(planned, because="", looked_at=now, failures=0, silent_since=None, due=None)
+
+
+def _accepted(build: Build, accepted: Accepted, scene: Scene) -> Build:
+    wanted = build.request.image_tags
+    is_as_asked = set(accepted.tags) == set(wanted)
+    wrong = "" if is_as_asked else f"Quay took {', '.join(accepted.tags) or 'no tag'} instead of {', '.join(wanted)}"
+    taken = _with(
+        _moved(build, P.WAITING),
+        quay_id=accepted.quay_id,
+        quay_started=accepted.started,
+        quay_attempt=1,
+        quay_phase="",
+        accepted_at=build.seen.accepted_at or scene.now,
+        observed_at=scene.now,
+        unaccepted_since=None,
+        looked_at=None,
+        wrong_tags=wrong,
+        delete=None,
+        because="",
+        building_since=None,
+        idle_since=None,
+        expired_since=None,
+        behind=False,
+    )
+    return _read(taken, accepted.read, scene)
+
+
+def _read(build: Build, read: PhaseRead, scene: Scene) -> Build:
+    if read.phase == "cannot_load":
+        return _unobserved(build, scene)
+    observed = _observed(build, read, scene)
+    match read.phase:
+        case "waiting":
+            return _next_poll(_moved(observed, P.WAITING), scene)
+        case "complete":
+            return _complete(observed, scene.now)
+        case "error":
+            return _failed_at_quay(observed, read.log, scene, is_certain=True)
+        case "expired":
+            return _failed_at_quay(observed, read.log, scene, is_certain=_is_lasting(observed, read.log, scene))
+        case "cancelled":
+            return _cancelled(observed, scene.now)
+        case word if word in WORKING or word in RETRYING:
+            return _next_poll(_moved(observed, P.BUILDING), scene)
+        case _:
+            return _next_poll(observed, scene)
+
+
+def _unobserved(build: Build, scene: Scene) -> Build:
+    silent = build.seen.silent_since or scene.now
+    because = "Quay cannot tell the phase (its Redis may be down)"
+    blind = _with(build, quay_phase="cannot_load", silent_since=silent, because=because, failures=0)
+    return _next_poll(blind, scene)
+
+
+def _observed(build: Build, read: PhaseRead, scene: Scene) -> Build:
+    seen, now = build.seen, scene.now
+    is_waiting = read.phase == "waiting"
+    active = read.active if read.active is not None else int(seen.behind)
+    behind = is_waiting and active > 0
+    ran = seen.ran if behind or seen.behind else seen.ran + (now - (seen.observed_at or now))
+    is_new_word = read.phase != seen.quay_phase
+    retried = read.phase in WORKING and seen.quay_phase in RETRYING
+    return _with(
+        build,
+        quay_phase=read.phase,
+        quay_phase_since=now if is_new_word else seen.quay_phase_since,
+        quay_attempt=seen.quay_attempt + 1 if retried else seen.quay_attempt,
+        observed_at=now,
+        ran=ran,
+        behind=behind,
+        ahead=read.ahead if read.ahead is not None else seen.ahead,
+        building_since=None if is_waiting else seen.building_since or now,
+        idle_since=(seen.idle_since or now) if is_waiting and not behind else None,
+        expired_since=(seen.expired_since or now) if read.phase == "expired" else None,
+        delete=replace(seen.delete, read_since=True) if seen.delete else None,
+        log=read.log or seen.log,
+        because="",
+        failures=0,
+        vanished=0,
+        silent_since=None,
+    )
+
+
+def _next_poll(build: Build, scene: Scene) -> Build:
+    return _with(build, due=scene.now + poll_after(build.seen, scene.now, scene.limits.poll_interval, scene.typical))
+
+
+def _complete(build: Build, now: datetime) -> Build:
+    if build.seen.wrong_tags:
+        return end(build, P.ERRORED, f"{build.seen.wrong_tags}, and pushed it before it could be cancelled", now)
+    return end(build, P.SUCCEEDED, "", now)
+
+
+def _is_lasting(build: Build, log: LogDigest | None, scene: Scene) -> bool:
+    used_up = log is not None and log.attempts >= QUAY_ATTEMPTS
+    return used_up or _older_than(build.seen.expired_since, scene.limits.expired_grace, scene.now)
+
+
+def _failed_at_quay(build: Build, log: LogDigest | None, scene: Scene, *, is_certain: bool) -> Build:
+    building = _moved(build, P.BUILDING)
+    if not is_certain:
+        return _next_poll(building, scene)
+    if log is None and build.seen.log_failures < LOG_READS:
+        tries = build.seen.log_failures + 1
+        return _with(building, log_failures=tries, due=scene.now + backoff(tries))
+    if build.seen.wrong_tags:
+        return end(building, P.ERRORED, build.seen.wrong_tags, scene.now)
+    if log is not None and not log.has_output and build.seen.quay_phase == "expired":
+        return end(building, P.ERRORED, "Quay's builder could not use the source archive", scene.now)
+    return end(building, P.FAILED, reason_in_log(log), scene.now)
+
+
+def reason_in_log(log: LogDigest | None) -> str:
+    """What a log says of a failure: "failed in step 3/7: RUN make: <last output line>", as far as it tells."""
+    if log is None:
+        return "Quay gave no reason and its log could not be read"
+    if not log.failed_step:
+        return f"Quay gave no reason; the log ends: {log.last_line}" if log.last_line else "Quay gave no reason"
+    return f"failed in step {log.failed_step}" + (f": {log.last_line}" if log.last_line else "")
+
+
+def _cancelled(build: Build, now: datetime) -> Build:
+    sent = build.seen.delete
+    if sent is None or sent.state is DeleteState.REFUSED:
+        return end(build, P.CANCELLED, "cancelled in Quay", now)
+    match sent.reason:
+        case CancelReason.SUPERSEDED | CancelReason.DELETED | CancelReason.PERSON:
+            return end(build, P.CANCELLED, cancelled_in_words(sent.reason, sent.detail), now)
+        case CancelReason.TIMED_OUT:
+            return end(build, P.ERRORED, f"timed out after {sent.detail}", now)
+        case CancelReason.WRONG_TAGS:
+            return end(build, P.ERRORED, sent.detail, now)
+        case CancelReason.STARVED:
+            return _starved(build, now)
+        case _ as never:
+            assert_never(never)
+
+
+def _starved(build: Build, now: datetime) -> Build:
+    seen = build.seen
+    return _with(
+        _moved(build, P.PLANNED),
+        ended=(*seen.ended, seen.quay_id) if seen.quay_id else seen.ended,
+        because="Quay forgot the build in its queue, asking again",
+        quay_id=None,
+        quay_phase="",
+        idle_since=None,
+        delete=None,
+        unaccepted_since=now,
+        looked_at=None,
+        due=None,
+    )
+
+
+# ── failed calls ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _failed(build: Build, action: Action, failed: Failed, scene: Scene) -> Build:
+    match action:
+        case RequestBuild():
+            return _request_failed(build, failed, scene.now)
+        case CancelBuild():
+            return _cancel_failed(build, failed, scene.now)
+        case ResolveCommit():
+            return _resolve_failed(build, failed, scene.now)
+        case _:
+            return _look_failed(build, failed, scene.now)
+
+
+def _request_failed(build: Build, failed: Failed, now: datetime) -> Build:
+    match failed.kind:
+        case Failure.NOT_SENT:
+            unsent = _with(_moved(build, P.PLANNED), attempt=build.seen.attempt - 1)
+            return _later(unsent, failed, now)
+        case Failure.UNANSWERED:
+            return _with(build, because=failed.because)
+        case Failure.REFUSED | Failure.VANISHED:
+            return end(build, P.ERRORED, failed.because, now)
+        case _ as never:
+            assert_never(never)
+
+
+def _cancel_failed(build: Build, failed: Failed, now: datetime) -> Build:
+    sent = build.seen.delete
+    if sent is None:
+        raise ValueError("a DELETE failed that was never written down")
+    match failed.kind:
+        case Failure.NOT_SENT:
+            before = replace(sent, tries=sent.tries - 1, state=DeleteState.UNANSWERED, read_since=True)
+            return _later(_with(build, delete=before if before.tries else None), failed, now)
+        case Failure.UNANSWERED:
+            doubtful = replace(sent, state=DeleteState.UNANSWERED, read_since=False)
+            return _with(build, delete=doubtful, due=now)
+        case Failure.REFUSED | Failure.VANISHED:
+            return _with(build, delete=replace(sent, state=DeleteState.REFUSED, refusal=failed.because), due=now)
+        case _ as never:
+            assert_never(never)
+
+
+def _resolve_failed(build: Build, failed: Failed, now: datetime) -> Build:
+    if failed.kind in {Failure.REFUSED, Failure.VANISHED}:
+        return end(build, P.ERRORED, f"the tag's commit could not be found: {failed.because}", now)
+    return _later(build, failed, now)
+
+
+def _look_failed(build: Build, failed: Failed, now: datetime) -> Build:
+    if failed.kind is Failure.VANISHED and build.seen.quay_id:
+        vanished = build.seen.vanished + 1
+        if vanished >= VANISHED_READS:
+            return end(build, P.ERRORED, "Quay no longer knows the build", now)
+        return _with(build, vanished=vanished, due=now + backoff(vanished))
+    return _later(_with(build, silent_since=build.seen.silent_since or now), failed, now)
+
+
+def _later(build: Build, failed: Failed, now: datetime) -> Build:
+    failures = build.seen.failures + 1
+    due = max(failed.retry_at or now, now + backoff(failures))
+    return _with(build, failures=failures, because=failed.because, due=due)
+
+
+# ── words ────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def cancelled_in_words(reason: CancelReason, detail: str) -> str:
+    """ "superseded by 1a2b3c4", "branch main was deleted", "cancelled by ada"."""
+    match reason:
+        case CancelReason.SUPERSEDED:
+            return f"superseded by {detail}"
+        case CancelReason.DELETED:
+            return f"{detail} was deleted"
+        case CancelReason.PERSON:
+            return f"cancelled by {detail}" if detail else "cancelled"
+        case CancelReason.TIMED_OUT | CancelReason.WRONG_TAGS | CancelReason.STARVED:
+            return detail
+        case _ as never:
+            assert_never(never)
+
+
+def in_words(span: timedelta) -> str:
+    """A duration for people: "45 s", "3 m 12 s", "2 h 5 m"."""
+    seconds = int(span.total_seconds())
+    if seconds < 60:
+        return f"{seconds} s"
+    if seconds < 3600:
+        return f"{seconds // 60} m {seconds % 60} s" if seconds % 60 else f"{seconds // 60} m"
+    minutes = seconds % 3600 // 60
+    return f"{seconds // 3600} h {minutes} m" if minutes else f"{seconds // 3600} h"
