@@ -1,0 +1,189 @@
+"""Rules: which pushes become builds, and of what. `plan_builds` answers for every rule, with the reason when it is no.
+
+Everything is decided from values in hand: the push as the payload tells it, and whether the ref's history has a gap. A
+path filter skips only on proof: where the changed paths are unknown, or pushes before this one are missing, it builds.
+"""
+
+from __future__ import annotations
+
+import posixpath
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from enum import StrEnum
+
+from buildbot.domain.build import BuildRequest
+from buildbot.domain.image import Unfilled, facts_of, fill, image_tag
+from buildbot.domain.lifecycle import overlap
+from buildbot.domain.pattern import matches
+from buildbot.domain.push import PushEvent, RefKind, Source
+
+DEFAULT_DOCKERFILE = "Dockerfile"
+DEFAULT_STATUS_CONTEXT = "quay/{rule}"
+STATUS_CONTEXT_LENGTH = 255
+
+
+class Supersede(StrEnum):
+    """What a newer push does to the unfinished builds of the same ref under the same rule."""
+
+    CANCEL = "cancel"
+    QUEUED = "queued"
+    KEEP = "keep"
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One `[[rules]]` table. `source` is "owner/name" or a pattern of it, `repository` the Quay repository's template.
+
+    `dockerfile` and `context` are paths from the source repository's root, normalised; "" is the root.
+    """
+
+    name: str
+    forge: str
+    source: str
+    registry: str
+    repository: str
+    branches: tuple[str, ...] = ()
+    tags: tuple[str, ...] = ()
+    paths: tuple[str, ...] = ()
+    image_tags: tuple[str, ...] = ("{ref}",)
+    context: str = ""
+    dockerfile: str | None = None
+    status_context: str = DEFAULT_STATUS_CONTEXT
+    supersede: Supersede | None = None
+    pull_robot: str | None = None
+    timeout: timedelta | None = None
+    source_has_case: bool = False
+
+    def covers(self, source: Source) -> bool:
+        """Whether the rule speaks of this source repository. GitHub names compare without case."""
+        return source.forge == self.forge and matches((self._case(self.source),), self._case(source.full_name))
+
+    def _case(self, name: str) -> str:
+        return name if self.source_has_case else name.lower()
+
+    def patterns(self, kind: RefKind) -> tuple[str, ...]:
+        """The patterns for refs of this kind."""
+        return self.branches if kind is RefKind.BRANCH else self.tags
+
+    def supersede_for(self, kind: RefKind) -> Supersede:
+        """What is configured; by default branches cancel and tags keep."""
+        return self.supersede or (Supersede.CANCEL if kind is RefKind.BRANCH else Supersede.KEEP)
+
+    @property
+    def dockerfile_path(self) -> str:
+        """The Dockerfile, from the source repository's root."""
+        return self.dockerfile or posixpath.join(self.context, DEFAULT_DOCKERFILE)
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """The rule asks for this build. `notes` say which image tags were left out, and what else a person should know."""
+
+    rule: Rule
+    request: BuildRequest
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Skipped:
+    """The rule asks for nothing, and why. `covers_source`: the rule does speak of this source repository."""
+
+    rule: Rule
+    reason: str
+    covers_source: bool = True
+
+
+RulePlan = Planned | Skipped
+
+
+def plan_builds(push: PushEvent, rules: Iterable[Rule], *, gap: bool = False) -> tuple[RulePlan, ...]:
+    """What each rule makes of a push, in the rules' order. `gap`: pushes before this one are missing."""
+    return _with_conflicts(tuple(_plan(push, rule, gap=gap) for rule in rules))
+
+
+def planned(plans: Iterable[RulePlan]) -> tuple[Planned, ...]:
+    """The plans that ask for a build."""
+    return tuple(plan for plan in plans if isinstance(plan, Planned))
+
+
+def _plan(push: PushEvent, rule: Rule, *, gap: bool) -> RulePlan:
+    if not rule.covers(push.source):
+        return Skipped(rule, f"its source is {rule.source}", covers_source=False)
+    if reason := _refuses(push, rule, gap=gap):
+        return Skipped(rule, reason)
+    facts = facts_of(push.source, push.ref, push.commit, rule.name)
+    image_tags, notes = _image_tags(rule, facts)
+    if not image_tags:
+        return Skipped(rule, f"no image tag is left for {push.ref_name}: {'; '.join(notes)}")
+    repository = fill(rule.repository, facts)
+    if isinstance(repository, Unfilled):
+        return Skipped(rule, f"repository {rule.repository!r}: {repository.why}")
+    context = fill(rule.status_context, facts)
+    if isinstance(context, Unfilled):
+        return Skipped(rule, f"status_context {rule.status_context!r}: {context.why}")
+    root = push.archive.root.strip("/")
+    request = BuildRequest(
+        rule=rule.name,
+        registry=rule.registry,
+        repository=repository.lower(),
+        image_tags=image_tags,
+        archive_url=push.archive.url,
+        context=_absolute(root, rule.context),
+        dockerfile_path=_absolute(root, rule.dockerfile_path),
+        status_context=context[:STATUS_CONTEXT_LENGTH],
+        pull_robot=rule.pull_robot,
+        timeout=rule.timeout,
+    )
+    return Planned(rule, request.for_commit(push.commit) if push.commit else request, notes)
+
+
+def _refuses(push: PushEvent, rule: Rule, *, gap: bool) -> str | None:
+    kind, patterns = push.kind, rule.patterns(push.kind)
+    if not patterns:
+        return f"it builds no {'branches' if kind is RefKind.BRANCH else 'tags'}"
+    if not matches(patterns, push.ref_name):
+        return f"{kind} {push.ref_name} does not match {', '.join(patterns)}"
+    if mark := push.asks_to_skip:
+        return f"the commit message says {mark}"
+    if rule.paths and not gap and _misses_all(push.changed_paths, rule.paths):
+        return f"none of the {len(push.changed_paths or ())} changed paths matches {', '.join(rule.paths)}"
+    return None
+
+
+def _misses_all(changed: tuple[str, ...] | None, patterns: tuple[str, ...]) -> bool:
+    return changed is not None and not any(matches(patterns, path) for path in changed)
+
+
+def _image_tags(rule: Rule, facts: dict[str, str | None]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    tags, notes = [], []
+    for template in rule.image_tags:
+        filled = fill(template, facts)
+        tag = filled if isinstance(filled, Unfilled) else image_tag(filled)
+        if isinstance(tag, Unfilled):
+            notes.append(f"image tag {template} left out: {tag.why}")
+        else:
+            tags.append(tag)
+    return tuple(dict.fromkeys(tags)), tuple(notes)
+
+
+def _absolute(root: str, path: str) -> str:
+    return "/" + posixpath.join(root, path).strip("/")
+
+
+def _with_conflicts(plans: tuple[RulePlan, ...]) -> tuple[RulePlan, ...]:
+    builds = planned(plans)
+    return tuple(_noting_rivals(plan, builds) if isinstance(plan, Planned) else plan for plan in plans)
+
+
+def _noting_rivals(plan: Planned, builds: Sequence[Planned]) -> Planned:
+    rivals = [other.rule.name for other in builds if other is not plan and _write_one_tag(plan.request, other.request)]
+    if not rivals:
+        return plan
+    note = f"rule {' and '.join(rivals)} writes the same image tag from this push"
+    return Planned(plan.rule, plan.request, (*plan.notes, note))
+
+
+def _write_one_tag(one: BuildRequest, other: BuildRequest) -> bool:
+    same_repository = (one.registry, one.repository) == (other.registry, other.repository)
+    return same_repository and overlap(one.image_tags, other.image_tags)
