@@ -17,7 +17,8 @@ WIDEST_POLL = 6
 
 def backoff(failures: int) -> timedelta:
     """How long to wait after so many failures in a row: 1 s doubling to a minute."""
-    return min(LONGEST_BACKOFF, FIRST_BACKOFF * 2 ** min(max(failures - 1, 0), 16))
+    doublings = min(max(failures - 1, 0), 16)
+    return min(LONGEST_BACKOFF, FIRST_BACKOFF * (1 << doublings))
 
 
 def poll_after(seen: Seen, now: datetime, shortest: timedelta, typical: timedelta | None) -> timedelta:

@@ -13,11 +13,11 @@ needs no recovery code: read the rows and go on.
 
 Why it is shaped like this:
 
-- A request is not idempotent and Quay has no idempotency key. So each request is an *attempt* with a mark of its own in the
-  archive URL's fragment; after a lost answer the list is asked for the mark, and only its absence, after `settle_time`,
-  allows another attempt. A build that was asked for before looks once more directly before it asks again.
-- One image tag has one writer at a time, in the order of the pushes (`seq`): a build holds its tags from PLANNED until it is
-  final, so that an older build that refuses to be cancelled still cannot overwrite what a newer one pushed.
+- A request is not idempotent and Quay has no idempotency key. So each request is an *attempt* with a mark of its own in
+  the archive URL's fragment; after a lost answer the list is asked for the mark, and only its absence, after
+  `settle_time`, allows another attempt. A build that was asked for before looks once more directly before it asks again.
+- One image tag has one writer at a time, in the order of the pushes (`seq`): a build holds its tags from PLANNED until
+  it is final, so that an older build that refuses to be cancelled still cannot overwrite what a newer one pushed.
 - A DELETE is sent only in phases that it can end for good. Elsewhere Quay answers 400 *and destroys the queue item*.
 - `internalerror` is not final (Quay retries twice); `expired` is final only when it lasts, or when the log shows three
   attempts; `cannot_load` is no observation; `waiting` can last for ever.

@@ -1,8 +1,8 @@
 """Patterns over ref names, paths and repository names: the one small language that rules are written in.
 
 `*` stands for anything within a path segment, `**` for anything at all (`docs/**` is everything below docs, `**/x` is
-also `x` itself), `?` for one character, `[abc]`, `[a-z]` and `[!abc]` for one of a set; none of `*`, `?` and sets takes a
-slash. Everything else is literal and case counts. In a list the last pattern that matches decides and `!` makes it
+also `x` itself), `?` for one character, `[abc]`, `[a-z]` and `[!abc]` for one of a set; none of `*`, `?` and sets takes
+a slash. Everything else is literal and case counts. In a list the last pattern that matches decides and `!` makes it
 a no; a list of nothing but `!` patterns means everything but those, since nobody writes one to match nothing.
 
 Why not regular expressions: names come from whoever may push, and a backtracking matcher can be kept busy for years by
@@ -111,18 +111,18 @@ def _tokens(body: str) -> Iterator[str | _Set]:
     position = 0
     while position < len(body):
         if body.startswith(_DEEP_FOLDER, position) and (position == 0 or body[position - 1] == "/"):
-            token: str | _Set = _DEEP_FOLDER
+            part = _DEEP_FOLDER
         elif body.startswith(_DEEP, position):
-            token = _DEEP
+            part = _DEEP
         elif body[position] == "[":
             end = _set_end(body, position)
             yield _read_set(body[position + 1 : end])
             position = end + 1
             continue
         else:
-            token = body[position]
-        position += len(token)
-        yield _ANY_ONE if token == "?" else token
+            part = body[position]
+        position += len(part)
+        yield _ANY_ONE if part == "?" else part
 
 
 def _set_end(body: str, start: int) -> int:
