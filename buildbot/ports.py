@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
+from buildbot.domain.log import LogEntry
 from buildbot.domain.push import Ignored, PushEvent
 from buildbot.domain.status import CommitStatus
 
@@ -93,14 +94,6 @@ class BuildRecord:
     tags: tuple[str, ...]
     started: datetime | None
     archive_url: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class LogEntry:
-    """One entry of a build's log. `kind` is "phase", "command", "error" or "" (plain output); text is hostile."""
-
-    kind: str
-    message: str
 
 
 class Registry(Protocol):
