@@ -49,7 +49,7 @@ Placement = Repetition | Late | Next
 
 
 def place(moves: Sequence[Move], before: str | None, after: str | None, pushed_at: datetime | None) -> Placement:
-    """Where a push belongs among the recorded `moves` of its ref (ordered by position); the first line that fits decides."""
+    """Where a push belongs among the recorded moves of its ref, in order of position; the first line that fits decides."""
     if not moves:
         return Next(1.0, gap=False)
     head = moves[-1]

@@ -15,7 +15,7 @@ Why it is shaped like this:
 
 - A request is not idempotent and Quay has no idempotency key. So each request is an *attempt* with a mark of its own in
   the archive URL's fragment; after a lost answer the list is asked for the mark, and only its absence, after
-  `settle_time`, allows another attempt. A build that was asked for before looks once more directly before it asks again.
+  `settle_time`, allows another attempt. A build asked for before looks once more directly before it asks again.
 - One image tag has one writer at a time, in the order of the pushes (`seq`): a build holds its tags from PLANNED until
   it is final, so that an older build that refuses to be cancelled still cannot overwrite what a newer one pushed.
 - A DELETE is sent only in phases that it can end for good. Elsewhere Quay answers 400 *and destroys the queue item*.
@@ -195,6 +195,17 @@ class Failed:
 
 
 @dataclass(frozen=True, slots=True)
+class Blocked:
+    """The call was not tried, or certainly never left: the other side is known to be unreachable, paused for a refused
+    credential, or throttled. That is nobody's failure, so back-off does not grow; not `until` then. An intent that was
+    written down for the call is taken back.
+    """
+
+    because: str
+    until: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class CommitKnown:
     """The commit that the annotated tag points to."""
 
@@ -235,7 +246,7 @@ class CancelDone:
     """The DELETE was answered 201: cancelled at once and for good."""
 
 
-Outcome = Failed | CommitKnown | Absent | PhaseRead | Accepted | CancelDone
+Outcome = Failed | Blocked | CommitKnown | Absent | PhaseRead | Accepted | CancelDone
 
 
 # ── decide ───────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -268,22 +279,27 @@ def _decide_planned(build: Build, scene: Scene) -> Action:
         return ResolveCommit()
     if holder := next((h for h in scene.holders if overlap(h.image_tags, build.request.image_tags)), None):
         return Hold(holder)
-    looked = seen.looked_at is not None and scene.now - seen.looked_at <= LOOK_IS_FRESH
-    return RequestBuild() if seen.attempt == 0 or looked else FindBuild()
+    return RequestBuild() if seen.attempt == 0 or _is_fresh(seen.looked_at, scene.now) else FindBuild()
 
 
 def _planned_too_long(build: Build, scene: Scene) -> str:
     seen = build.seen
-    if _older_than(seen.unaccepted_since, scene.limits.give_up_after, scene.now):
-        return _gave_up("Quay did not take the build", scene.limits.give_up_after, seen.because)
+    if _is_unaccepted_too_long(build, scene):
+        nobody = "Quay did not take the build" if build.commit else "the forge did not tell the tag's commit"
+        return _gave_up(nobody, scene.limits.give_up_after, seen.because)
     if seen.ran >= timeout_of(build, scene.limits):
         return f"timed out after {in_words(timeout_of(build, scene.limits))} in Quay's queue"
     return ""
 
 
+def _is_unaccepted_too_long(build: Build, scene: Scene) -> bool:
+    since = build.seen.unaccepted_since or build.created_at
+    return _older_than(since, scene.limits.give_up_after, scene.now)
+
+
 def _decide_requesting(build: Build, scene: Scene) -> Action:
     seen = build.seen
-    if _older_than(seen.unaccepted_since, scene.limits.give_up_after, scene.now):
+    if _is_unaccepted_too_long(build, scene):
         return GiveUp(_gave_up("Quay never said whether it took the build", scene.limits.give_up_after, seen.because))
     if not scene.settled:
         return Wait(None)
@@ -297,8 +313,9 @@ def _decide_accepted(build: Build, scene: Scene) -> Action:
         return GiveUp(limit)
     seen = build.seen
     is_early = seen.due is not None and scene.now < seen.due
-    if (wanted := wanted_cancel(build, scene)) and _may_delete(seen) and not (seen.failures and is_early):
-        return wanted
+    is_troubled = bool(seen.failures) or seen.silent_since is not None
+    if (wanted := wanted_cancel(build, scene)) and _may_delete(seen) and not (is_early and is_troubled):
+        return wanted if _is_fresh(seen.observed_at, scene.now) else PollBuild()
     return Wait(seen.due) if is_early else PollBuild()
 
 
@@ -355,6 +372,10 @@ def _any_commit(tag: str) -> str:
 def timeout_of(build: Build, limits: Limits) -> timedelta:
     """The build's own timeout, else the registry's."""
     return build.request.timeout or limits.build_timeout
+
+
+def _is_fresh(since: datetime | None, now: datetime) -> bool:
+    return since is not None and now - since <= LOOK_IS_FRESH
 
 
 def _older_than(since: datetime | None, limit: timedelta, now: datetime) -> bool:
@@ -420,6 +441,8 @@ def evolve(build: Build, action: Action, outcome: Outcome | None, scene: Scene) 
             return _cancelled(build, scene.now)
         case _, Failed() as failed:
             return _failed(build, action, failed, scene)
+        case _, Blocked() as blocked:
+            return _blocked(build, action, blocked, scene.now)
         case _:
             raise ValueError(f"{action} cannot come to {outcome}")
 
@@ -549,8 +572,14 @@ def _failed_at_quay(build: Build, log: LogDigest | None, scene: Scene, *, is_cer
     if build.seen.wrong_tags:
         return end(building, P.ERRORED, build.seen.wrong_tags, scene.now)
     if log is not None and not log.has_output and build.seen.quay_phase == "expired":
-        return end(building, P.ERRORED, "Quay's builder could not use the source archive", scene.now)
+        return end(building, P.ERRORED, _no_log(build), scene.now)
     return end(building, P.FAILED, reason_in_log(log), scene.now)
+
+
+def _no_log(build: Build) -> str:
+    unusable = "Quay's builder could not use the source archive"
+    relay = "private source needs the archive relay, which this version does not have"
+    return f"{unusable}: {relay}" if build.source.private else unusable
 
 
 def reason_in_log(log: LogDigest | None) -> str:
@@ -613,8 +642,7 @@ def _failed(build: Build, action: Action, failed: Failed, scene: Scene) -> Build
 def _request_failed(build: Build, failed: Failed, now: datetime) -> Build:
     match failed.kind:
         case Failure.NOT_SENT:
-            unsent = _with(_moved(build, P.PLANNED), attempt=build.seen.attempt - 1)
-            return _later(unsent, failed, now)
+            return _later(_unsent(build, RequestBuild()), failed, now)
         case Failure.UNANSWERED:
             return _with(build, because=failed.because)
         case Failure.REFUSED | Failure.VANISHED:
@@ -624,13 +652,10 @@ def _request_failed(build: Build, failed: Failed, now: datetime) -> Build:
 
 
 def _cancel_failed(build: Build, failed: Failed, now: datetime) -> Build:
-    sent = build.seen.delete
-    if sent is None:
-        raise ValueError("a DELETE failed that was never written down")
+    sent = _delete_of(build)
     match failed.kind:
         case Failure.NOT_SENT:
-            before = replace(sent, tries=sent.tries - 1, state=DeleteState.UNANSWERED, read_since=True)
-            return _later(_with(build, delete=before if before.tries else None), failed, now)
+            return _later(_unsent(build, CancelBuild(sent.reason, sent.detail)), failed, now)
         case Failure.UNANSWERED:
             doubtful = replace(sent, state=DeleteState.UNANSWERED, read_since=False)
             return _with(build, delete=doubtful, due=now)
@@ -638,6 +663,31 @@ def _cancel_failed(build: Build, failed: Failed, now: datetime) -> Build:
             return _with(build, delete=replace(sent, state=DeleteState.REFUSED, refusal=failed.because), due=now)
         case _ as never:
             assert_never(never)
+
+
+def _delete_of(build: Build) -> Delete:
+    if build.seen.delete is None:
+        raise ValueError("a DELETE came to something that was never written down")
+    return build.seen.delete
+
+
+def _unsent(build: Build, action: Action) -> Build:
+    match action:
+        case RequestBuild():
+            return _with(_moved(build, P.PLANNED), attempt=build.seen.attempt - 1)
+        case CancelBuild():
+            sent = _delete_of(build)
+            before = replace(sent, tries=sent.tries - 1, state=DeleteState.UNANSWERED, read_since=True)
+            return _with(build, delete=before if before.tries else None)
+        case _:
+            return build
+
+
+def _blocked(build: Build, action: Action, blocked: Blocked, now: datetime) -> Build:
+    unsent = _unsent(build, action)
+    is_accepted = unsent.seen.phase in {P.WAITING, P.BUILDING}
+    silent = unsent.seen.silent_since or now if is_accepted else unsent.seen.silent_since
+    return _with(unsent, because=blocked.because, due=blocked.until, silent_since=silent)
 
 
 def _resolve_failed(build: Build, failed: Failed, now: datetime) -> Build:
