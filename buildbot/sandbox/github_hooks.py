@@ -11,7 +11,7 @@ import hashlib
 import hmac
 import itertools
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Literal
@@ -22,6 +22,7 @@ import httpx
 from buildbot.sandbox.github_payloads import Json, timestamp
 
 PATIENCE_SECONDS = 10.0
+LARGEST_PAYLOAD_BYTES = 25 * 1024 * 1024
 ContentType = Literal["json", "form"]
 
 
@@ -46,8 +47,7 @@ class Hook:
     def describe(self, api: str) -> Json:
         """The hook as `ping` and the API show it; `api` is the URL of what it belongs to."""
         config = {"content_type": self.content_type, "url": self.url, "insecure_ssl": "0"}
-        url = f"{api}/hooks/{self.id}"
-        return {
+        shown = {
             "type": "App" if self.app_id else "Repository",
             "id": self.id,
             "name": "web",
@@ -56,6 +56,11 @@ class Hook:
             "config": config | ({"secret": "********"} if self.secret else {}),
             "updated_at": timestamp(self.created_at),
             "created_at": timestamp(self.created_at),
+        }
+        if self.app_id:
+            return shown | {"app_id": self.app_id, "deliveries_url": f"{api}/hook/deliveries"}
+        url = f"{api}/hooks/{self.id}"
+        return shown | {
             "url": url,
             "test_url": f"{url}/test",
             "ping_url": f"{url}/pings",
@@ -72,7 +77,7 @@ class Delivery:
     guid: str
     event: str
     hook: Hook
-    payload: Json
+    payload: Json = field(repr=False)
     enterprise_headers: tuple[tuple[str, str], ...] = ()
 
     @property
@@ -137,27 +142,38 @@ class Hookshot:
     def __init__(self, now: Callable[[], datetime], client: httpx.AsyncClient | None = None) -> None:
         self.log: list[Attempt] = []
         self.client = client
+        self.largest_payload_bytes = LARGEST_PAYLOAD_BYTES
         self._now = now
         self._ids = itertools.count(70_000_000_001)
 
-    async def send(self, delivery: Delivery, *, guid: str | None = None, redelivery: bool = False) -> Attempt:
-        """Send once and write down what came back; a refused connection is a result, not an exception."""
+    async def send(
+        self,
+        delivery: Delivery,
+        *,
+        guid: str | None = None,
+        redelivery: bool = False,
+        body: bytes | None = None,
+        headers: Mapping[str, str | None] | None = None,
+    ) -> Attempt:
+        """Send once and write down what came back; a refused connection is a result, not an exception.
+
+        `body` and `headers` are a tamperer's: they replace what goes over the wire after it was signed, and a header of
+        None is taken away. A new `guid` is GitHub's own doing, and the body keeps its signature.
+        """
         sent = replace(delivery, guid=guid) if guid else delivery
         at = self._now()
-        status, code, answer = await self._post(sent)
+        on_the_wire = sent.headers | dict(headers or {})
+        kept = {name: value for name, value in on_the_wire.items() if value is not None}
+        status, code, answer = await self._post(sent.hook.url, sent.body if body is None else body, kept)
         attempt = Attempt(next(self._ids), sent, redelivery, at, status, code, answer)
         self.log.append(attempt)
         return attempt
 
-    async def _post(self, delivery: Delivery) -> tuple[str, int, str]:
+    async def _post(self, url: str, body: bytes, headers: dict[str, str]) -> tuple[str, int, str]:
         client = self.client or httpx.AsyncClient()
         try:
             answer = await client.post(
-                delivery.hook.url,
-                content=delivery.body,
-                headers=delivery.headers,
-                timeout=PATIENCE_SECONDS,
-                follow_redirects=False,
+                url, content=body, headers=headers, timeout=PATIENCE_SECONDS, follow_redirects=False
             )
         except httpx.TimeoutException:
             return "timed out", 0, ""

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 from buildbot.sandbox.github_accounts import Accounts
-from buildbot.sandbox.github_hooks import Delivery, Hook, Hookshot
+from buildbot.sandbox.github_hooks import Hook, Hookshot
 from buildbot.sandbox.github_payloads import Site
 from buildbot.sandbox.github_repository import Repository
 
@@ -73,7 +73,6 @@ class State:
     repositories: dict[int, Repository] = field(default_factory=dict)
     names: dict[str, int] = field(default_factory=dict)
     hooks: list[Hook] = field(default_factory=list)
-    deliveries: list[Delivery] = field(default_factory=list)
     archive_passes: dict[tuple[str, str], datetime] = field(default_factory=dict)
     ids: itertools.count[int] = field(default_factory=lambda: itertools.count(500_001))
 
