@@ -48,8 +48,8 @@ from buildbot.domain.cadence import backoff, poll_after
 P = BuildPhase
 
 TRANSITIONS: Mapping[BuildPhase, frozenset[BuildPhase]] = {
-    P.PLANNED: frozenset({P.REQUESTING, P.WAITING, P.BUILDING, P.SUCCEEDED, P.ERRORED, P.CANCELLED}),
-    P.REQUESTING: frozenset({P.PLANNED, P.WAITING, P.BUILDING, P.SUCCEEDED, P.ERRORED, P.CANCELLED}),
+    P.PLANNED: frozenset({P.REQUESTING, P.WAITING, P.BUILDING, P.SUCCEEDED, P.FAILED, P.ERRORED, P.CANCELLED}),
+    P.REQUESTING: frozenset({P.PLANNED, P.WAITING, P.BUILDING, P.SUCCEEDED, P.FAILED, P.ERRORED, P.CANCELLED}),
     P.WAITING: frozenset({P.PLANNED, P.BUILDING, P.SUCCEEDED, P.FAILED, P.ERRORED, P.CANCELLED}),
     P.BUILDING: frozenset({P.PLANNED, P.WAITING, P.SUCCEEDED, P.FAILED, P.ERRORED, P.CANCELLED}),
     P.SUCCEEDED: frozenset(),
@@ -58,8 +58,9 @@ TRANSITIONS: Mapping[BuildPhase, frozenset[BuildPhase]] = {
     P.CANCELLED: frozenset(),
 }
 
-CANCELLABLE = frozenset({"waiting", "build-scheduled", "unpacking", "pulling", "building"})
-WORKING = frozenset({"build-scheduled", "unpacking", "pulling", "building", "pushing"})
+COURSE = ("build-scheduled", "unpacking", "pulling", "building", "pushing")
+WORKING = frozenset(COURSE)
+CANCELLABLE = WORKING - {"pushing"} | {"waiting"}
 RETRYING = frozenset({"internalerror", "expired"})
 ENDED_AT_QUAY = frozenset({"complete", "error", "cancelled"})
 
@@ -69,6 +70,7 @@ VANISHED_READS = 2
 DELETES = 2
 AFTER_TIMEOUT = timedelta(minutes=10)
 LOOK_IS_FRESH = timedelta(seconds=5)
+HOLD_IS_FRESH = timedelta(minutes=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +141,7 @@ class RequestBuild:
 
 @dataclass(frozen=True, slots=True)
 class FindBuild:
-    """Look for the mark of the last attempt in getRepoBuilds."""
+    """Look for the mark of the last attempt in getRepoBuilds, passing over the builds in `seen.ended`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -309,26 +311,25 @@ def _decide_requesting(build: Build, scene: Scene) -> Action:
 
 
 def _decide_accepted(build: Build, scene: Scene) -> Action:
-    if limit := _accepted_too_long(build, scene):
-        return GiveUp(limit)
-    seen = build.seen
+    seen, limits = build.seen, scene.limits
+    if _older_than(seen.silent_since, limits.give_up_after, scene.now):
+        return GiveUp(_gave_up("Quay has not told the build's phase", limits.give_up_after, seen.because))
     is_early = seen.due is not None and scene.now < seen.due
     is_troubled = bool(seen.failures) or seen.silent_since is not None
-    if (wanted := wanted_cancel(build, scene)) and _may_delete(seen) and not (is_early and is_troubled):
-        return wanted if _is_fresh(seen.observed_at, scene.now) else PollBuild()
+    cancel = wanted_cancel(build, scene) if _may_delete(seen) else None
+    if _is_overdue(build, limits) and (cancel is None or seen.failures):
+        timeout = in_words(timeout_of(build, limits))
+        return GiveUp(f"timed out after {timeout}, and Quay did not let it be cancelled")
+    if cancel and not (is_early and is_troubled):
+        return cancel if _is_fresh(seen.observed_at, scene.now) else PollBuild()
     return Wait(seen.due) if is_early else PollBuild()
 
 
-def _accepted_too_long(build: Build, scene: Scene) -> str:
-    seen, limits = build.seen, scene.limits
-    if _older_than(seen.silent_since, limits.give_up_after, scene.now):
-        return _gave_up("Quay has not told the build's phase", limits.give_up_after, seen.because)
-    timeout = timeout_of(build, limits)
-    cancel = seen.delete if seen.delete and seen.delete.reason is CancelReason.TIMED_OUT else None
-    cancel_is_old = bool(cancel and seen.observed_at and seen.observed_at - cancel.sent_at >= AFTER_TIMEOUT)
-    if cancel_is_old or seen.ran >= timeout + AFTER_TIMEOUT:
-        return f"timed out after {in_words(timeout)}, and Quay did not let it be cancelled"
-    return ""
+def _is_overdue(build: Build, limits: Limits) -> bool:
+    seen = build.seen
+    sent = seen.delete if seen.delete and seen.delete.reason is CancelReason.TIMED_OUT else None
+    cancel_is_old = bool(sent and seen.observed_at and seen.observed_at - sent.sent_at >= AFTER_TIMEOUT)
+    return cancel_is_old or seen.ran >= timeout_of(build, limits) + AFTER_TIMEOUT
 
 
 def wanted_cancel(build: Build, scene: Scene) -> CancelBuild | None:
@@ -403,9 +404,9 @@ def begin(build: Build, action: Action, now: datetime) -> Build:
             }
             return _with(build, because="", **asked)
         case CancelBuild(reason, detail):
-            first = seen.delete.sent_at if seen.delete else now
-            tries = seen.delete.tries + 1 if seen.delete else 1
-            return _with(build, delete=Delete(reason, detail, first, tries))
+            before = seen.delete
+            first = before.sent_at if before and before.reason is reason else now
+            return _with(build, delete=Delete(reason, detail, first, before.tries + 1 if before else 1), due=None)
         case _:
             return build
 
@@ -423,7 +424,7 @@ def evolve(build: Build, action: Action, outcome: Outcome | None, scene: Scene) 
         case (Rest() | Wait(), _):
             return build
         case Hold(behind), _:
-            return _with(build, because=f"waits for {behind.what}", unaccepted_since=scene.now)
+            return _held(build, behind, scene.now)
         case Drop(reason, detail), _:
             return end(build, P.CANCELLED, cancelled_in_words(reason, detail), scene.now)
         case GiveUp(because), _:
@@ -460,9 +461,18 @@ def _moved(build: Build, phase: BuildPhase) -> Build:
     return _with(build, phase=phase)
 
 
+def _held(build: Build, behind: Holder, now: datetime) -> Build:
+    because, since = f"waits for {behind.what}", build.seen.unaccepted_since
+    if because == build.seen.because and since is not None and now - since < HOLD_IS_FRESH:
+        return build
+    return _with(build, because=because, unaccepted_since=now)
+
+
 def _absent(build: Build, now: datetime) -> Build:
-    planned = _moved(build, P.PLANNED)
-    return _with(planned, because="", looked_at=now, failures=0, silent_since=None, due=None)
+    seen = build.seen
+    is_lost_again = seen.phase is P.REQUESTING and seen.failures > 0
+    due = now + backoff(seen.failures) if is_lost_again else None
+    return _with(_moved(build, P.PLANNED), because="", looked_at=now, silent_since=None, due=due)
 
 
 def _accepted(build: Build, accepted: Accepted, scene: Scene) -> Build:
@@ -486,6 +496,8 @@ def _accepted(build: Build, accepted: Accepted, scene: Scene) -> Build:
         idle_since=None,
         expired_since=None,
         behind=False,
+        log=None,
+        log_failures=0,
     )
     return _read(taken, accepted.read, scene)
 
@@ -500,9 +512,9 @@ def _read(build: Build, read: PhaseRead, scene: Scene) -> Build:
         case "complete":
             return _complete(observed, scene.now)
         case "error":
-            return _failed_at_quay(observed, read.log, scene, is_certain=True)
+            return _failed_at_quay(observed, read.log, scene)
         case "expired":
-            return _failed_at_quay(observed, read.log, scene, is_certain=_is_lasting(observed, read.log, scene))
+            return _expired(build, observed, read.log, scene)
         case "cancelled":
             return _cancelled(observed, scene.now)
         case word if word in WORKING or word in RETRYING:
@@ -514,8 +526,8 @@ def _read(build: Build, read: PhaseRead, scene: Scene) -> Build:
 def _unobserved(build: Build, scene: Scene) -> Build:
     silent = build.seen.silent_since or scene.now
     because = "Quay cannot tell the phase (its Redis may be down)"
-    blind = _with(build, quay_phase="cannot_load", silent_since=silent, because=because, failures=0)
-    return _next_poll(blind, scene)
+    word = build.seen.quay_phase if build.seen.quay_phase in RETRYING else "cannot_load"
+    return _next_poll(_with(build, quay_phase=word, silent_since=silent, because=because, failures=0), scene)
 
 
 def _observed(build: Build, read: PhaseRead, scene: Scene) -> Build:
@@ -523,19 +535,18 @@ def _observed(build: Build, read: PhaseRead, scene: Scene) -> Build:
     is_waiting = read.phase == "waiting"
     active = read.active if read.active is not None else int(seen.behind)
     behind = is_waiting and active > 0
-    ran = seen.ran if behind or seen.behind else seen.ran + (now - (seen.observed_at or now))
+    is_known = is_waiting or read.phase in WORKING or read.phase in RETRYING
     is_new_word = read.phase != seen.quay_phase
-    retried = read.phase in WORKING and seen.quay_phase in RETRYING
     return _with(
         build,
         quay_phase=read.phase,
         quay_phase_since=now if is_new_word else seen.quay_phase_since,
-        quay_attempt=seen.quay_attempt + 1 if retried else seen.quay_attempt,
+        quay_attempt=seen.quay_attempt + _is_retried(seen.quay_phase, read.phase),
         observed_at=now,
-        ran=ran,
+        ran=seen.ran if behind or seen.behind else _ran(build, scene),
         behind=behind,
         ahead=read.ahead if read.ahead is not None else seen.ahead,
-        building_since=None if is_waiting else seen.building_since or now,
+        building_since=None if is_waiting else seen.building_since or (now if is_known else None),
         idle_since=(seen.idle_since or now) if is_waiting and not behind else None,
         expired_since=(seen.expired_since or now) if read.phase == "expired" else None,
         delete=replace(seen.delete, read_since=True) if seen.delete else None,
@@ -547,8 +558,24 @@ def _observed(build: Build, read: PhaseRead, scene: Scene) -> Build:
     )
 
 
+def _is_retried(before: str, now: str) -> bool:
+    if now not in WORKING:
+        return False
+    return before in RETRYING or (before in WORKING and COURSE.index(now) < COURSE.index(before))
+
+
+def _ran(build: Build, scene: Scene) -> timedelta:
+    seen, timeout = build.seen, timeout_of(build, scene.limits)
+    ran = seen.ran + (scene.now - (seen.observed_at or scene.now))
+    # stops once at the timeout: what passed while nobody looked must not end a build that nobody tried to cancel
+    return ran if seen.ran >= timeout else min(ran, timeout)
+
+
 def _next_poll(build: Build, scene: Scene) -> Build:
-    return _with(build, due=scene.now + poll_after(build.seen, scene.now, scene.limits.poll_interval, scene.typical))
+    interval = poll_after(build.seen, scene.now, scene.limits.poll_interval, scene.typical)
+    if wanted_cancel(build, scene):
+        interval = scene.limits.poll_interval
+    return _with(build, due=scene.now + interval)
 
 
 def _complete(build: Build, now: datetime) -> Build:
@@ -557,16 +584,20 @@ def _complete(build: Build, now: datetime) -> Build:
     return end(build, P.SUCCEEDED, "", now)
 
 
-def _is_lasting(build: Build, log: LogDigest | None, scene: Scene) -> bool:
-    used_up = log is not None and log.attempts >= QUAY_ATTEMPTS
-    return used_up or _older_than(build.seen.expired_since, scene.limits.expired_grace, scene.now)
+def _expired(build: Build, observed: Build, log: LogDigest | None, scene: Scene) -> Build:
+    # The phase is read before the log, and Quay may begin its last attempt in between: so the log has to have shown
+    # three attempts before a read that still says `expired`.
+    was_used_up = build.seen.log is not None and build.seen.log.attempts >= QUAY_ATTEMPTS
+    if was_used_up or _older_than(observed.seen.expired_since, scene.limits.expired_grace, scene.now):
+        return _failed_at_quay(observed, log, scene)
+    building = _moved(observed, P.BUILDING)
+    is_used_up = log is not None and log.attempts >= QUAY_ATTEMPTS
+    return _with(building, due=scene.now) if is_used_up else _next_poll(building, scene)
 
 
-def _failed_at_quay(build: Build, log: LogDigest | None, scene: Scene, *, is_certain: bool) -> Build:
-    building = _moved(build, P.BUILDING)
-    if not is_certain:
-        return _next_poll(building, scene)
-    if log is None and build.seen.log_failures < LOG_READS:
+def _failed_at_quay(build: Build, read_now: LogDigest | None, scene: Scene) -> Build:
+    building, log = _moved(build, P.BUILDING), build.seen.log
+    if read_now is None and build.seen.log_failures < LOG_READS:
         tries = build.seen.log_failures + 1
         return _with(building, log_failures=tries, due=scene.now + backoff(tries))
     if build.seen.wrong_tags:
@@ -593,7 +624,7 @@ def reason_in_log(log: LogDigest | None) -> str:
 
 def _cancelled(build: Build, now: datetime) -> Build:
     sent = build.seen.delete
-    if sent is None or sent.state is DeleteState.REFUSED:
+    if sent is None or (sent.state is DeleteState.REFUSED and sent.tries == 1):
         return end(build, P.CANCELLED, "cancelled in Quay", now)
     match sent.reason:
         case CancelReason.SUPERSEDED | CancelReason.DELETED | CancelReason.PERSON:
@@ -644,7 +675,7 @@ def _request_failed(build: Build, failed: Failed, now: datetime) -> Build:
         case Failure.NOT_SENT:
             return _later(_unsent(build, RequestBuild()), failed, now)
         case Failure.UNANSWERED:
-            return _with(build, because=failed.because)
+            return _with(build, because=failed.because, failures=build.seen.failures + 1)
         case Failure.REFUSED | Failure.VANISHED:
             return end(build, P.ERRORED, failed.because, now)
         case _ as never:
