@@ -16,6 +16,7 @@ from buildbot.domain.push import RefKind, Source, kind_of, name_of, short
 BuildId = NewType("BuildId", str)
 
 COMMIT_PLACEHOLDERS = ("{sha}", "{short_sha}")
+ATTEMPT_DIGITS = 9
 
 
 class BuildPhase(StrEnum):
@@ -227,6 +228,7 @@ def read_mark(archive_url: str | None) -> tuple[BuildId, int] | None:
     """The (build id, attempt) that an archive URL carries in its fragment, or None if it is not a mark."""
     fragment = (archive_url or "").partition("#")[2]
     build, dot, attempt = fragment.rpartition(".")
-    if not dot or not build or not (attempt.isascii() and attempt.isdigit()):
+    is_number = attempt.isascii() and attempt.isdigit() and len(attempt) <= ATTEMPT_DIGITS
+    if not dot or not build or not is_number:
         return None
     return BuildId(build), int(attempt)

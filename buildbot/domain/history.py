@@ -49,7 +49,7 @@ Placement = Repetition | Late | Next
 
 
 def place(moves: Sequence[Move], before: str | None, after: str | None, pushed_at: datetime | None) -> Placement:
-    """Where a push belongs among the recorded moves of its ref, in order of position; the first line that fits decides."""
+    """Where a push belongs among the recorded `moves` of its ref, in order of position: the first line that fits."""
     if not moves:
         return Next(1.0, gap=False)
     head = moves[-1]
@@ -61,7 +61,7 @@ def place(moves: Sequence[Move], before: str | None, after: str | None, pushed_a
         return Next(head.position + 1, gap=before != head.after)
     if before == head.after:
         return Next(head.position + 1, gap=False)
-    if followers := [move for move in moves if after is not None and move.before == after]:
+    if followers := [move for move in moves if move.before == after]:
         return Late(_position_before(moves, followers[-1]))
     return Next(head.position + 1, gap=True)
 

@@ -13,6 +13,7 @@ whether two lists have a name in common, which is how the configuration finds ru
 
 from __future__ import annotations
 
+import sys
 from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -211,12 +212,12 @@ class _Automaton:
             states |= skipped
         return states
 
-    def telling_characters(self) -> set[str]:
-        """Characters such that every other one behaves like one of them, or like one in none of the sets."""
-        characters = set(self._literals)
+    def borders(self) -> set[int]:
+        """Where behaviour changes: every character between two borders is taken like the one on the lower border."""
+        borders = {ord(literal) + more for literal in self._literals for more in (0, 1)}
         for low, high in (bounds for _, members in self._sets for bounds in members.ranges):
-            characters |= {chr(max(ord(low) - 1, 0)), low, high, chr(min(ord(high) + 1, 0x10FFFF))}
-        return characters
+            borders |= {ord(low), ord(high) + 1}
+        return borders
 
 
 @cache
@@ -230,9 +231,9 @@ class _Both:
     def __init__(self, first: Sequence[str], second: Sequence[str]) -> None:
         self._lists = (first, second)
         self._automata = [_automaton(pattern.removeprefix(NEGATION)) for pattern in (*first, *second)]
-        named = {character for automaton in self._automata for character in automaton.telling_characters()}
-        other = next(chr(code) for code in (*range(120, 123), *range(97, 0x2FFF)) if chr(code) not in named)
-        self.alphabet = [other, *sorted(named | {"/"} - NEVER_IN_A_NAME)]
+        borders = {ord("/"), *(border for automaton in self._automata for border in automaton.borders())}
+        telling = {_in_a_name(border) for border in borders | {0, ord("x")}}
+        self.alphabet = sorted(filter(None, telling), key=lambda character: (character != "x", character))
 
     def start(self) -> tuple[int, ...]:
         return tuple(automaton.start for automaton in self._automata)
@@ -244,6 +245,11 @@ class _Both:
         accepted = [automaton.accepts(state) for automaton, state in zip(self._automata, states, strict=True)]
         first, second = self._lists
         return _admitted(first, accepted[: len(first)]) and _admitted(second, accepted[len(first) :])
+
+
+def _in_a_name(border: int) -> str | None:
+    codes = range(border, sys.maxunicode + 1)
+    return next((chr(code) for code in codes if chr(code) not in NEVER_IN_A_NAME), None)
 
 
 def _admitted(patterns: Sequence[str], accepted: Sequence[bool]) -> bool:
