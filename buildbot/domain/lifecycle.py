@@ -742,6 +742,17 @@ def _later(build: Build, failed: Failed, now: datetime) -> Build:
     return _with(build, failures=failures, because=failed.because, due=due)
 
 
+# ── the table, drawn ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def diagram() -> str:
+    """TRANSITIONS as a Mermaid state diagram, which is what docs/lifecycle.md shows (a test keeps it so)."""
+    lines = ["stateDiagram-v2", f"    [*] --> {P.PLANNED}"]
+    lines += [f"    {one} --> {other}" for one in P for other in P if other in TRANSITIONS[one]]
+    lines += [f"    {phase} --> [*]" for phase in P if phase.is_final]
+    return "\n".join(lines)
+
+
 # ── words ────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
