@@ -1,4 +1,4 @@
-"""The contracts between the engine and what it drives: a registry that builds, a forge that shows statuses.
+"""The contracts between the engine and what it drives: a registry that builds, a forge that shows statuses, a store.
 
 Errors are split by what the caller must do next, never by status code or text:
 
@@ -15,14 +15,16 @@ Errors are split by what the caller must do next, never by status code or text:
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Protocol
 
+from buildbot.domain.build import Build, BuildId, BuildRequest, Goal
+from buildbot.domain.decision import Decision, Standing, Verdict
 from buildbot.domain.log import LogEntry
-from buildbot.domain.push import Ignored, PushEvent
-from buildbot.domain.status import CommitStatus
+from buildbot.domain.push import Ignored, PushEvent, Source
+from buildbot.domain.status import CommitStatus, Posted
 
 
 class CallError(Exception):
@@ -204,3 +206,251 @@ class Repository:
     private: bool
     default_branch: str
     html_url: str
+
+
+# ── the store ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+class StoreUnavailable(Exception):
+    """The database did not take a write (disk full, locked, away). Nothing of it was recorded."""
+
+
+class ClaimLost(Exception):
+    """Another instance has taken the repository over: what this one knows is stale, nothing was saved."""
+
+
+class NoSuchBuild(Exception):
+    """No build has this id; `str()` says so."""
+
+
+class NotPossible(Exception):
+    """What a person asked for cannot be done; `str()` says why."""
+
+
+Judge = Callable[[PushEvent, Standing], Verdict]
+Wording = Callable[[Build], CommitStatus]
+
+
+@dataclass(frozen=True, slots=True)
+class Recording:
+    """One delivery to be written down: who sent it, what was read in it, how to judge it, how to word a status.
+
+    `judge` and `wording` are pure: the store calls them inside its transaction, with what stands there.
+    """
+
+    forge: str
+    guid: str
+    event: str
+    received_at: datetime
+    reading: tuple[PushEvent, ...] | Ignored
+    judge: Judge
+    wording: Wording
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """What was made of a delivery; `builds` are those that it planned or cancelled."""
+
+    decision: Decision
+    reason: str
+    builds: tuple[Build, ...] = ()
+    rules: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Stray:
+    """A build at the registry that carries a mark of ours and that no row follows: the late effect of a lost call."""
+
+    quay_id: str
+    build: BuildId
+    image_tags: tuple[str, ...]
+    phase: str
+    is_cancelled: bool = False
+    finished_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """One repository of a registry with all its unfinished builds (oldest first), leased to one instance.
+
+    Only `claim_repositories` makes one, every save shows it: `token` fences off an instance whose lease has run out.
+    `is_taken_over`: another process held the repository last, so nothing that this one remembers about it counts.
+    `typical` is how long builds of the repository usually run.
+    """
+
+    registry: str
+    repository: str
+    token: int
+    wakes: int
+    builds: tuple[Build, ...]
+    strays: tuple[Stray, ...] = ()
+    is_taken_over: bool = True
+    typical: timedelta | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class BuildChange:
+    """A build with what was learned of it. `status` is what it wants now; `is_news`: worth asking whether to post
+    it."""
+
+    build: Build
+    status: CommitStatus
+    is_news: bool
+    steps: tuple[str, ...] = ()
+    learned_commit: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class DueStatus:
+    """A commit status that may be worth a call, leased to one instance by `token`."""
+
+    id: int
+    token: int
+    version: int
+    forge: str
+    full_name: str
+    sha: str
+    context: str
+    owner: BuildId
+    wanted: CommitStatus
+    wanted_at: datetime
+    posted: Posted | None
+    failures: int
+    failing_since: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class StatusProgress:
+    """What became of a due status: sent (`posted`), to be looked at again (`due`), or given up (`stopped`, why)."""
+
+    posted: Posted | None
+    due: datetime | None = None
+    failures: int = 0
+    failing_since: datetime | None = None
+    stopped: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One line of a build's history."""
+
+    at: datetime
+    what: str
+
+
+@dataclass(frozen=True, slots=True)
+class StatusReport:
+    """One commit status as it stands: what is wanted, what was last sent, why it was given up."""
+
+    context: str
+    sha: str
+    wanted: CommitStatus
+    posted: Posted | None
+    stopped: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class BuildStory:
+    """A build with everything a person may ask about it."""
+
+    build: Build
+    steps: tuple[Step, ...]
+    status: StatusReport | None
+
+
+@dataclass(frozen=True, slots=True)
+class BuildFilter:
+    """Which builds to list; None is "any". Newest first."""
+
+    limit: int = 50
+    source: str | None = None
+    rule: str | None = None
+    ref: str | None = None
+    phase: str | None = None
+    unfinished: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Commission:
+    """A build that a person asks for, without a push: of which source, ref and commit, by whom."""
+
+    source: Source
+    ref: str
+    commit: str
+    request: BuildRequest
+    by: str
+
+
+class Store(Protocol):
+    """What survives. Every method is one transaction, durable when it returns; all raise StoreUnavailable."""
+
+    async def record(self, recording: Recording) -> Recorded:
+        """Write a delivery down with everything it leads to. The same delivery again changes nothing."""
+
+    async def claim_repositories(self, owner: str, now: datetime, lease: timedelta, limit: int) -> tuple[Claim, ...]:
+        """Take repositories that are due and that nobody holds, the longest due first."""
+
+    async def save(self, claim: Claim, changes: Sequence[BuildChange], now: datetime) -> None:
+        """Write down what was learned of builds, with the statuses they want. Raises ClaimLost."""
+
+    async def save_strays(self, claim: Claim, strays: Sequence[Stray], now: datetime) -> None:
+        """Write down what is known of strays. Raises ClaimLost."""
+
+    async def release(self, claim: Claim, due: datetime | None, typical: timedelta | None = None) -> None:
+        """Give the repository back, to be looked at again at `due` (None: when something is recorded for it)."""
+
+    async def renew(self, owner: str, now: datetime, lease: timedelta) -> None:
+        """Lengthen every lease that this instance holds."""
+
+    async def followed(self, builds: Collection[BuildId]) -> Mapping[BuildId, frozenset[str]]:
+        """For those of the ids that are known: every build at the registry that the row follows or has followed."""
+
+    async def claim_statuses(self, now: datetime, lease: timedelta, limit: int) -> tuple[DueStatus, ...]:
+        """Take statuses that are due, finals first."""
+
+    async def save_status(self, status: DueStatus, progress: StatusProgress, now: datetime) -> None:
+        """Write down what became of a due status; a newer wish than the one it was leased with stays due."""
+
+    async def next_due(self, now: datetime) -> datetime | None:
+        """When the next repository or status that nobody holds is due; None: nothing is."""
+
+    async def list_builds(self, which: BuildFilter) -> tuple[Build, ...]:
+        """Builds, newest first."""
+
+    async def story(self, build: BuildId) -> BuildStory:
+        """One build with its history. Raises NoSuchBuild."""
+
+    async def cancel(self, build: BuildId, goal: Goal, now: datetime) -> Build:
+        """Ask for a build to be cancelled. Raises NoSuchBuild, NotPossible when it has ended."""
+
+    async def rebuild(self, build: BuildId, now: datetime, wording: Wording, *, move_tags: bool) -> Rebuilt:
+        """The same request as a new build, last in the order. Raises NoSuchBuild, NotPossible."""
+
+    async def commission(self, commission: Commission, now: datetime, wording: Wording) -> Build:
+        """A build without a push."""
+
+    async def counts(self) -> Counts:
+        """How much is under way, for the metrics."""
+
+    async def prune(self, before: datetime) -> int:
+        """Forget builds that ended before this, with all that hangs on them; how many."""
+
+    async def ping(self) -> None:
+        """Prove that the store takes writes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rebuilt:
+    """A rebuild, and the image tags that newer builds have claimed since and that it leaves alone."""
+
+    build: Build
+    left_out: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """Unfinished builds by phase, statuses not yet delivered, and how long the oldest unfinished build has waited."""
+
+    builds: Mapping[str, int]
+    statuses: int
+    oldest_seconds: float

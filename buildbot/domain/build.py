@@ -182,7 +182,10 @@ class Seen:
 
 @dataclass(frozen=True, slots=True)
 class Build:
-    """One build request of one push, with an id that cannot be guessed and its place in the order of pushes (`seq`)."""
+    """One build request of one push, with an id that cannot be guessed and its place in the order of pushes (`seq`).
+
+    `position` is the place of its push in the history of the ref; `warning` is what its status should say besides.
+    """
 
     id: BuildId
     seq: int
@@ -200,6 +203,7 @@ class Build:
     delivery: str | None = None
     rebuild_of: BuildId | None = None
     position: float = 0.0
+    warning: str = ""
 
     @property
     def is_final(self) -> bool:

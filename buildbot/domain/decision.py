@@ -53,6 +53,7 @@ class NewBuild:
     request: BuildRequest
     goal: Goal = field(default_factory=Goal)
     note: str = ""
+    warning: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,19 +115,17 @@ def _judge_push(
 
 
 def _newborn(plan: Planned, kind: RefKind, standing: Standing, move: Move) -> NewBuild:
-    note = "; ".join(plan.notes)
+    newborn = NewBuild(plan.request, note="; ".join(plan.notes), warning=plan.warning)
     last = standing.plans.get(plan.rule.name)
     if last is None or last.position <= move.position:
-        return NewBuild(plan.request, note=note)
+        return newborn
     by = short(last.commit) if last.commit else "a newer push"
-    superseded = Goal(GoalKind.CANCEL, CancelReason.SUPERSEDED, by)
+    superseded = replace(newborn, goal=Goal(GoalKind.CANCEL, CancelReason.SUPERSEDED, by))
     if plan.rule.supersede_for(kind) is not Supersede.KEEP:
-        return NewBuild(plan.request, superseded, note)
+        return superseded
     # The newer push has claimed these image tags: the late one must not take them back.
     left = tuple(tag for tag in plan.request.image_tags if tag not in last.image_tags)
-    if not left:
-        return NewBuild(plan.request, superseded, note)
-    return NewBuild(replace(plan.request, image_tags=left), note=note)
+    return replace(newborn, request=replace(plan.request, image_tags=left)) if left else superseded
 
 
 def _superseded_by(
@@ -163,12 +162,17 @@ def _why_planned(builds: Sequence[NewBuild], alive: int, superseding: int, place
         parts.append(f"{len(builds) - alive} superseded at birth by a newer push")
     if isinstance(placement, Next) and placement.gap:
         parts.append("pushes before this one never arrived, so path filters were not applied")
-    return "; ".join([*parts, *(build.note for build in builds if build.note)])
+    return "; ".join([*parts, *(told for build in builds for told in (build.note, build.warning) if told)])
 
 
 def _explained(plans: Sequence[RulePlan]) -> tuple[tuple[str, str], ...]:
     return tuple(
-        (plan.rule.name, plan.reason if isinstance(plan, Skipped) else "; ".join(("planned", *plan.notes)))
+        (
+            plan.rule.name,
+            plan.reason
+            if isinstance(plan, Skipped)
+            else "; ".join(filter(None, ("planned", *plan.notes, plan.warning))),
+        )
         for plan in plans
     )
 

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import posixpath
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from enum import StrEnum
 
 from buildbot.domain.build import BuildRequest
-from buildbot.domain.image import Unfilled, facts_of, fill, image_tag
+from buildbot.domain.image import Unfilled, facts_of, fill, image_tag, repository_name
 from buildbot.domain.lifecycle import overlap
 from buildbot.domain.pattern import matches
 from buildbot.domain.push import PushEvent, RefKind, Source
@@ -78,11 +78,13 @@ class Rule:
 
 @dataclass(frozen=True, slots=True)
 class Planned:
-    """The rule asks for this build. `notes` say which image tags were left out, and what else a person should know."""
+    """The rule asks for this build. `notes` say which image tags were left out, `warning` that a rival writes one
+    too."""
 
     rule: Rule
     request: BuildRequest
     notes: tuple[str, ...] = ()
+    warning: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +118,7 @@ def _plan(push: PushEvent, rule: Rule, *, gap: bool) -> RulePlan:
     image_tags, notes = _image_tags(rule, facts)
     if not image_tags:
         return Skipped(rule, f"no image tag is left for {push.ref_name}: {'; '.join(notes)}")
-    repository = fill(rule.repository, facts)
+    repository = _repository(rule, facts)
     if isinstance(repository, Unfilled):
         return Skipped(rule, f"repository {rule.repository!r}: {repository.why}")
     context = fill(rule.status_context, facts)
@@ -126,7 +128,7 @@ def _plan(push: PushEvent, rule: Rule, *, gap: bool) -> RulePlan:
     request = BuildRequest(
         rule=rule.name,
         registry=rule.registry,
-        repository=repository.lower(),
+        repository=repository,
         image_tags=image_tags,
         archive_url=push.archive.url,
         context=_absolute(root, rule.context),
@@ -167,6 +169,11 @@ def _image_tags(rule: Rule, facts: dict[str, str | None]) -> tuple[tuple[str, ..
     return tuple(dict.fromkeys(tags)), tuple(notes)
 
 
+def _repository(rule: Rule, facts: dict[str, str | None]) -> str | Unfilled:
+    filled = fill(rule.repository, facts)
+    return filled if isinstance(filled, Unfilled) else repository_name(filled)
+
+
 def _absolute(root: str, path: str) -> str:
     return "/" + posixpath.join(root, path).strip("/")
 
@@ -180,8 +187,7 @@ def _noting_rivals(plan: Planned, builds: Sequence[Planned]) -> Planned:
     rivals = [other.rule.name for other in builds if other is not plan and _write_one_tag(plan.request, other.request)]
     if not rivals:
         return plan
-    note = f"rule {' and '.join(rivals)} writes the same image tag from this push"
-    return Planned(plan.rule, plan.request, (*plan.notes, note))
+    return replace(plan, warning=f"rule {' and '.join(rivals)} writes the same image tag from this push")
 
 
 def _write_one_tag(one: BuildRequest, other: BuildRequest) -> bool:

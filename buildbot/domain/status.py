@@ -78,7 +78,7 @@ class Nothing:
 
 def status_of(build: Build, target_url: str | None = None) -> CommitStatus:
     """The status that a build wants now."""
-    text = describe(build)
+    text = describe(build) + (f"; {build.warning}" if build.warning else "")
     text = f"{text[0].upper()}{text[1:]}"
     match build.seen.phase:
         case BuildPhase.SUCCEEDED:

@@ -1,0 +1,135 @@
+"""Claims: one repository of a registry at a time for one instance, with a lease and a fencing token.
+
+The token rises with every claim and every save asks for it, so an instance that slept through its lease writes nothing.
+`wakes` rises with everything recorded for the repository: who gives it back with a later time than "now" does so only
+if nothing has come in meanwhile.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Connection, Row, func, or_, select, update
+
+from buildbot.domain.build import Build, BuildId
+from buildbot.ports import BuildChange, Claim, ClaimLost, Stray
+from buildbot.store import codec
+from buildbot.store.statements import insert_or_update
+from buildbot.store.statuses import own_status, want
+from buildbot.store.tables import builds, claims, commit_statuses, steps, strays
+
+
+def claim(connection: Connection, owner: str, now: datetime, lease: timedelta, limit: int) -> tuple[Claim, ...]:
+    """Take repositories that are due and free, the longest due first."""
+    due = (
+        select(claims)
+        .where(claims.c.due <= now, or_(claims.c.leased_until.is_(None), claims.c.leased_until <= now))
+        .order_by(claims.c.due)
+        .limit(limit)
+        .with_for_update(skip_locked=True)
+    )
+    return tuple(_take(connection, row, owner, now + lease) for row in connection.execute(due).all())
+
+
+def save(connection: Connection, held: Claim, changes: Sequence[BuildChange], now: datetime) -> None:
+    """Write down what was learned of builds. Raises ClaimLost."""
+    _prove(connection, held)
+    for change in changes:
+        build = change.build
+        connection.execute(update(builds).where(builds.c.id == build.id).values(codec.seen_columns(build)))
+        for what in change.steps:
+            connection.execute(steps.insert().values(build=build.id, at=now, what=what))
+        if change.learned_commit:
+            own_status(connection, build, change.status, now)
+        else:
+            want(connection, build.id, change.status, now, is_news=change.is_news)
+
+
+def save_strays(connection: Connection, held: Claim, found: Sequence[Stray], now: datetime) -> None:
+    """Write down what is known of strays. Raises ClaimLost."""
+    _prove(connection, held)
+    for stray in found:
+        key = {"registry": held.registry, "repository": held.repository, "quay_id": stray.quay_id}
+        value = {
+            "build": stray.build,
+            "image_tags": codec.texts(stray.image_tags),
+            "phase": stray.phase,
+            "is_cancelled": int(stray.is_cancelled),
+            "found_at": now,
+            "finished_at": stray.finished_at,
+        }
+        insert_or_update(connection, strays, key, value)
+
+
+def release(connection: Connection, held: Claim, due: datetime | None, typical: timedelta | None) -> None:
+    """Give the repository back. Silently nothing when another instance has it by now."""
+    is_mine = (*_of_repository(claims, held.registry, held.repository), claims.c.token == held.token)
+    known = {} if typical is None else {"typical_seconds": typical.total_seconds()}
+    connection.execute(update(claims).where(*is_mine).values(leased_until=None, **known))
+    connection.execute(update(claims).where(*is_mine, claims.c.wakes == held.wakes).values(due=due))
+
+
+def renew(connection: Connection, owner: str, now: datetime, lease: timedelta) -> None:
+    """Lengthen the leases of an instance that have not run out."""
+    is_mine = (claims.c.owner == owner, claims.c.leased_until > now)
+    connection.execute(update(claims).where(*is_mine).values(leased_until=now + lease))
+
+
+def followed(connection: Connection, ids: Collection[BuildId]) -> Mapping[BuildId, frozenset[str]]:
+    """For the known ids: the registry's builds that the row follows or has followed."""
+    rows = connection.execute(select(builds).where(builds.c.id.in_(list(ids)))).all()
+    known = [codec.read_build(row) for row in rows]
+    return {
+        build.id: frozenset((*build.seen.ended, *((build.seen.quay_id,) if build.seen.quay_id else ())))
+        for build in known
+    }
+
+
+def next_due(connection: Connection, now: datetime) -> datetime | None:
+    """When the next free repository or status is due."""
+    times = []
+    for table in (claims, commit_statuses):
+        free = or_(table.c.leased_until.is_(None), table.c.leased_until <= now)
+        times.append(connection.execute(select(func.min(table.c.due)).where(table.c.due.is_not(None), free)).scalar())
+    return min((time for time in times if time is not None), default=None)
+
+
+def _prove(connection: Connection, held: Claim) -> None:
+    mine = select(claims.c.token).where(*_of_repository(claims, held.registry, held.repository)).with_for_update()
+    if connection.execute(mine).scalar() != held.token:
+        raise ClaimLost(f"another instance follows {held.repository} by now")
+
+
+def _take(connection: Connection, row: Row[Any], owner: str, until: datetime) -> Claim:
+    mine = _of_repository(claims, row.registry, row.repository)
+    taken = update(claims).where(*mine).values(owner=owner, leased_until=until, token=row.token + 1)
+    connection.execute(taken)
+    return Claim(
+        registry=row.registry,
+        repository=row.repository,
+        token=row.token + 1,
+        wakes=row.wakes,
+        builds=_unfinished(connection, row.registry, row.repository),
+        strays=_strays(connection, row.registry, row.repository),
+        is_taken_over=row.owner != owner,
+        typical=None if row.typical_seconds is None else timedelta(seconds=row.typical_seconds),
+    )
+
+
+def _of_repository(table: Any, registry: str, repository: str) -> tuple[Any, ...]:
+    return table.c.registry == registry, table.c.repository == repository
+
+
+def _unfinished(connection: Connection, registry: str, repository: str) -> tuple[Build, ...]:
+    running = select(builds).where(*_of_repository(builds, registry, repository), builds.c.finished_at.is_(None))
+    return tuple(codec.read_build(row) for row in connection.execute(running.order_by(builds.c.seq)))
+
+
+def _strays(connection: Connection, registry: str, repository: str) -> tuple[Stray, ...]:
+    running = select(strays).where(*_of_repository(strays, registry, repository), strays.c.finished_at.is_(None))
+    return tuple(
+        Stray(row.quay_id, BuildId(row.build), codec.read_texts(row.image_tags), row.phase, bool(row.is_cancelled))
+        for row in connection.execute(running)
+    )

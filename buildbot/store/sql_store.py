@@ -1,0 +1,154 @@
+"""The store on SQL: every method of the port is one transaction, written in the file of its subject.
+
+Writes go through one writer in group commit, reads through a few threads of their own; on SQLite neither waits for the
+other. A database that does not take a write raises StoreUnavailable and has recorded nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Collection, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+from typing import Concatenate, ParamSpec, Self, TypeVar
+
+from sqlalchemy import Connection, update
+from sqlalchemy.exc import SQLAlchemyError
+
+from buildbot.domain.build import Build, BuildId, Goal
+from buildbot.ports import (
+    BuildChange,
+    BuildFilter,
+    BuildStory,
+    Claim,
+    Commission,
+    Counts,
+    DueStatus,
+    Rebuilt,
+    Recorded,
+    Recording,
+    StatusProgress,
+    StoreUnavailable,
+    Stray,
+    Wording,
+)
+from buildbot.store import claims, intake, people, retention, statuses
+from buildbot.store.database import migrate, open_engines
+from buildbot.store.group_commit import GroupCommit
+from buildbot.store.tables import counters
+
+Result = TypeVar("Result")
+Arguments = ParamSpec("Arguments")
+READERS = 4
+
+
+class SqlStore:
+    """`ports.Store` on SQLite or PostgreSQL."""
+
+    def __init__(self, url: str) -> None:
+        """Open the database and bring its schema up to date. Raises BadDatabase, or SQLAlchemyError."""
+        self._writing, self._reading = open_engines(url)
+        migrate(self._writing)
+        self._commit = GroupCommit(self._writing)
+        self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="store-reader")
+
+    def close(self) -> None:
+        """Finish the writes that are queued and close every connection."""
+        self._commit.close()
+        self._readers.shutdown(wait=True)
+        self._writing.dispose()
+        self._reading.dispose()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    async def record(self, recording: Recording) -> Recorded:
+        return await self._write(intake.record, recording)
+
+    async def claim_repositories(self, owner: str, now: datetime, lease: timedelta, limit: int) -> tuple[Claim, ...]:
+        return await self._write(claims.claim, owner, now, lease, limit)
+
+    async def save(self, claim: Claim, changes: Sequence[BuildChange], now: datetime) -> None:
+        await self._write(claims.save, claim, changes, now)
+
+    async def save_strays(self, claim: Claim, strays: Sequence[Stray], now: datetime) -> None:
+        await self._write(claims.save_strays, claim, strays, now)
+
+    async def release(self, claim: Claim, due: datetime | None, typical: timedelta | None = None) -> None:
+        await self._write(claims.release, claim, due, typical)
+
+    async def renew(self, owner: str, now: datetime, lease: timedelta) -> None:
+        await self._write(claims.renew, owner, now, lease)
+
+    async def followed(self, builds: Collection[BuildId]) -> Mapping[BuildId, frozenset[str]]:
+        return await self._read(claims.followed, builds)
+
+    async def next_due(self, now: datetime) -> datetime | None:
+        return await self._read(claims.next_due, now)
+
+    async def claim_statuses(self, now: datetime, lease: timedelta, limit: int) -> tuple[DueStatus, ...]:
+        return await self._write(statuses.claim, now, lease, limit)
+
+    async def save_status(self, status: DueStatus, progress: StatusProgress, now: datetime) -> None:  # noqa: ARG002
+        await self._write(statuses.save, status, progress)
+
+    async def list_builds(self, which: BuildFilter) -> tuple[Build, ...]:
+        return await self._read(people.list_builds, which)
+
+    async def story(self, build: BuildId) -> BuildStory:
+        return await self._read(people.story, build)
+
+    async def cancel(self, build: BuildId, goal: Goal, now: datetime) -> Build:
+        return await self._write(people.cancel, build, goal, now)
+
+    async def rebuild(self, build: BuildId, now: datetime, wording: Wording, *, move_tags: bool) -> Rebuilt:
+        return await self._write(people.rebuild, build, now, wording, move_tags=move_tags)
+
+    async def commission(self, commission: Commission, now: datetime, wording: Wording) -> Build:
+        return await self._write(people.commission, commission, now, wording)
+
+    async def counts(self) -> Counts:
+        return await self._read(people.counts, datetime.now(UTC))
+
+    async def prune(self, before: datetime) -> int:
+        return await self._write(retention.prune, before)
+
+    async def ping(self) -> None:
+        await self._write(_touch)
+
+    async def _write(
+        self,
+        work: Callable[Concatenate[Connection, Arguments], Result],
+        *args: Arguments.args,
+        **kwargs: Arguments.kwargs,
+    ) -> Result:
+        try:
+            return await self._commit.write(lambda connection: work(connection, *args, **kwargs))
+        except SQLAlchemyError as error:
+            raise StoreUnavailable(f"the database did not take a write: {_in_short(error)}") from error
+
+    async def _read(
+        self,
+        work: Callable[Concatenate[Connection, Arguments], Result],
+        *args: Arguments.args,
+        **kwargs: Arguments.kwargs,
+    ) -> Result:
+        def read() -> Result:
+            with self._reading.connect() as connection:
+                return work(connection, *args, **kwargs)
+
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._readers, read)
+        except SQLAlchemyError as error:
+            raise StoreUnavailable(f"the database cannot be read: {_in_short(error)}") from error
+
+
+def _touch(connection: Connection) -> None:
+    connection.execute(update(counters).values(value=counters.c.value))
+
+
+def _in_short(error: SQLAlchemyError) -> str:
+    return str(getattr(error, "orig", None) or error).splitlines()[0]

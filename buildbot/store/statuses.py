@@ -1,0 +1,125 @@
+"""Commit statuses: who owns one, what it should say, what was sent.
+
+One row per (forge, repository, commit, context). The build planned last for that key owns it, and only the owner's
+wishes are written. `version` rises with every wish, so that the status loop, which sends outside any transaction,
+never takes a newer wish for one it has sent.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Connection, Row, case, or_, select, update
+
+from buildbot.domain.build import Build, BuildId
+from buildbot.domain.status import CommitStatus
+from buildbot.ports import DueStatus, StatusProgress, StatusReport
+from buildbot.store import codec
+from buildbot.store.statements import insert_or_update
+from buildbot.store.tables import commit_statuses as table
+
+
+def own_status(
+    connection: Connection, build: Build, status: CommitStatus, now: datetime, *, only_if_free: bool = False
+) -> None:
+    """Give a build the status of its commit and context, unless a build planned later has it (or anybody, if asked)."""
+    if build.commit is None:
+        return
+    key = {
+        "forge": build.source.forge,
+        "repository_id": build.source.repository_id,
+        "sha": build.commit,
+        "context_key": build.request.status_context.lower(),
+    }
+    if only_if_free and connection.execute(select(table.c.id).where(*_equal(key))).first():
+        return
+    value = _wish(status, now) | {
+        "context": build.request.status_context,
+        "source": build.source.full_name,
+        "owner": build.id,
+        "owner_seq": build.seq,
+        "due": now,
+        "failures": 0,
+        "failing_since": None,
+        "stopped": None,
+    }
+    newer = table.c.owner_seq < build.seq
+    insert_or_update(connection, table, key, value, only_if=newer, raising={"version": table.c.version + 1})
+
+
+def want(connection: Connection, build: BuildId, status: CommitStatus, now: datetime, *, is_news: bool) -> None:
+    """Write the owner's new wish; `is_news` makes it due. A build that owns no status wishes in vain."""
+    wish: dict[str, Any] = _wish(status, now) | {"version": table.c.version + 1}
+    if is_news:
+        wish["due"] = case((table.c.stopped.is_(None), now), else_=table.c.due)
+    connection.execute(update(table).where(table.c.owner == build).values(wish))
+
+
+def claim(connection: Connection, now: datetime, lease: timedelta, limit: int) -> tuple[DueStatus, ...]:
+    """Take the statuses that are due and that nobody holds, finals first."""
+    due = (
+        select(table)
+        .where(table.c.due <= now, _is_free(now), table.c.stopped.is_(None))
+        .order_by(table.c.is_final.desc(), table.c.due)
+        .limit(limit)
+        .with_for_update(skip_locked=True)
+    )
+    rows = connection.execute(due).all()
+    if rows:
+        taken = update(table).where(table.c.id.in_([row.id for row in rows]))
+        connection.execute(taken.values(leased_until=now + lease, token=table.c.token + 1))
+    return tuple(_due(row) for row in rows)
+
+
+def save(connection: Connection, status: DueStatus, progress: StatusProgress) -> None:
+    """Write down what became of a status; a wish newer than the one it was leased with keeps it due."""
+    is_current = table.c.version == status.version
+    result: dict[str, Any] = {
+        "posted": codec.posted_text(progress.posted) if progress.posted else None,
+        "failures": progress.failures,
+        "failing_since": progress.failing_since,
+        "stopped": case((table.c.owner == status.owner, progress.stopped), else_=None),
+        "due": case((is_current, progress.due), else_=table.c.due),
+        "leased_until": None,
+    }
+    connection.execute(update(table).where(table.c.id == status.id, table.c.token == status.token).values(result))
+
+
+def report(connection: Connection, build: BuildId) -> StatusReport | None:
+    """The status that a build owns, for people."""
+    row = connection.execute(select(table).where(table.c.owner == build)).first()
+    if row is None:
+        return None
+    wanted, posted = codec.read_status(row.wanted), codec.read_posted(row.posted)
+    return StatusReport(row.context, row.sha, wanted, posted, row.stopped)
+
+
+def _is_free(now: datetime) -> Any:
+    return or_(table.c.leased_until.is_(None), table.c.leased_until <= now)
+
+
+def _equal(key: dict[str, Any]) -> list[Any]:
+    return [table.c[name] == value for name, value in key.items()]
+
+
+def _wish(status: CommitStatus, now: datetime) -> dict[str, Any]:
+    return {"wanted": codec.status_text(status), "is_final": int(status.state.is_final), "wanted_at": now}
+
+
+def _due(row: Row[Any]) -> DueStatus:
+    return DueStatus(
+        id=row.id,
+        token=row.token + 1,
+        version=row.version,
+        forge=row.forge,
+        full_name=row.source,
+        sha=row.sha,
+        context=row.context,
+        owner=BuildId(row.owner),
+        wanted=codec.read_status(row.wanted),
+        wanted_at=row.wanted_at,
+        posted=codec.read_posted(row.posted),
+        failures=row.failures,
+        failing_since=row.failing_since,
+    )
