@@ -48,6 +48,7 @@ from buildbot.ports import (
     CredentialRefused,
     Refused,
     Unanswered,
+    Unreachable,
     Vanished,
 )
 from buildbot.registry.quay_errors import (
@@ -59,6 +60,7 @@ from buildbot.registry.quay_errors import (
     timed_out,
     transport_failure,
     utc_moment,
+    words_of,
 )
 from buildbot.registry.quay_logs import SIZE_LIMIT, archive_of, archived_entries, entries_of, own_archive_path
 
@@ -291,12 +293,15 @@ class QuayRegistry:
     # ── archived logs ────────────────────────────────────────────────────────────────────────────────────────────────
 
     async def _archived(self, archive: httpx.URL, start: int) -> tuple[LogEntry, ...]:
-        answer = await self._fetch(archive)
+        # A store that is away or refuses says nothing about Quay or our token: here every failure is a lost answer.
+        try:
+            answer = await self._fetch(archive)
+        except Unreachable as error:
+            raise Unanswered(f"the archived log could not be fetched: {error}") from error
         if answer.status in {403, 404}:
             return ()  # a build that never had a log gets a URL as well, and the URL answers so
         if not answer.is_success:
-            call = Call("GET", archive.path, "to show the archived log", "archived log", "repo:write")
-            raise failure_of(call, answer, self._now())
+            raise Unanswered(f"{archive.host} answered {answer.status} for the archived log: {words_of(answer)}")
         return archived_entries(answer, start)
 
     async def _fetch(self, url: httpx.URL) -> Answer:
