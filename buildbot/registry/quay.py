@@ -28,6 +28,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from urllib.parse import quote, urlsplit, urlunsplit
 
@@ -93,8 +94,8 @@ class QuayRegistry:
     """`buildbot.ports.Registry` over Quay's HTTP API. The client is the caller's, who also closes it.
 
     `url` is where Quay's pages are ("https://quay.io"), `token` an OAuth 2 access token: `repo:write` is enough for all
-    but cancelling, which needs `repo:admin` of a user who is the repository's admin. `retry_pause` is the first pause
-    between tries of a read; later ones double, with jitter.
+    but cancelling, which needs `repo:admin` of a user who is the repository's admin. `retry_pause` is the longest
+    first pause between tries of a read; each is random, and may be twice as long as the one before.
     """
 
     def __init__(
@@ -413,6 +414,7 @@ def ascii_url(url: str) -> str:
     return urlunsplit((parts.scheme, quote(user, safe=_URL_CHARACTERS, errors="replace") + at + place, *rest))
 
 
+@cache
 def _user_agent() -> str:
     # Quay answers 400 to a browser's; Quay's operators see who polls.
     try:
