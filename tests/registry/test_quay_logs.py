@@ -5,14 +5,16 @@ from __future__ import annotations
 import gzip
 import json
 from base64 import b64encode
+from datetime import timedelta
 
 import httpx
 import pytest
 
 from buildbot.domain.log import LogEntry
 from buildbot.ports import Unanswered
+from buildbot.registry.quay import QuayRegistry
 from buildbot.registry.quay_logs import SIZE_LIMIT, entries_of
-from tests.registry.quay_wire import BUILD, REPOSITORY, TOKEN, URL, Answer, Said, quay
+from tests.registry.quay_wire import BUILD, REPOSITORY, TOKEN, URL, Answer, Said, Wire, quay
 
 pytestmark = pytest.mark.anyio
 
@@ -163,3 +165,11 @@ async def test_a_store_that_fails_condemns_neither_quay_nor_the_token_nor_tells_
         with pytest.raises(Unanswered) as raised:
             await registry.get_repo_build_logs(REPOSITORY, BUILD)
     assert "5ecre7" not in str(raised.value)
+
+
+async def test_a_stores_archive_sees_no_credential_of_the_clients_own_either() -> None:
+    wire = Wire([moved(SIGNED), Said(200, ARCHIVE)])
+    async with httpx.AsyncClient(transport=httpx.MockTransport(wire.answer), auth=("me", "pw")) as client:
+        registry = QuayRegistry(client, url=URL, token=TOKEN, request_timeout=timedelta(seconds=10))
+        assert await registry.get_repo_build_logs(REPOSITORY, BUILD) == ENTRIES
+    assert [request.headers.get("Authorization") for request in wire.asked] == [f"Bearer {TOKEN}", None]
