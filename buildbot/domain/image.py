@@ -29,8 +29,12 @@ TAG_PLACEHOLDERS = frozenset({"tag"}) | VERSION_PLACEHOLDERS
 ALWAYS = frozenset({"ref", "sha", "short_sha", "repo", "owner", "rule"})
 PLACEHOLDERS = ALWAYS | BRANCH_PLACEHOLDERS | TAG_PLACEHOLDERS
 
+_SHA_LENGTHS = {"sha": 40, "short_sha": 7}
+REPOSITORY_LENGTH = 255
+
 _PLACEHOLDER = re.compile(r"\{([^{}?]*)(?:\?([^{}]*))?\}")
 _ILLEGAL = re.compile(r"[^A-Za-z0-9_.-]")
+_REPOSITORY = re.compile(r"[a-z0-9][a-z0-9._-]*(/[a-z0-9][a-z0-9._-]*)+")
 _VERSION = re.compile(
     r"v?(?P<version>(?P<major>0|[1-9]\d*)\.(?P<minor>0|[1-9]\d*)\.(?P<patch>0|[1-9]\d*)"
     r"(?P<prerelease>-[0-9A-Za-z.-]+)?(?:\+[0-9A-Za-z.-]+)?)",
@@ -48,7 +52,7 @@ class Unfilled:
 
 
 def placeholders(template: str) -> tuple[str, ...]:
-    """The names a template uses, in order. Raises ValueError in words for a stray brace or an unknown name."""
+    """The names a template uses, in order, known or not. Raises ValueError in words for a stray brace."""
     if stray := set("{}") & set(_PLACEHOLDER.sub("", template)):
         raise ValueError(f"has a stray {min(stray)}; placeholders are written {{name}} or {{name?text}}")
     return tuple(match[1] for match in _PLACEHOLDER.finditer(template))
@@ -57,6 +61,18 @@ def placeholders(template: str) -> tuple[str, ...]:
 def literal_text(template: str) -> str:
     """What of a template is written out, with the texts of `{name?text}`: what a spelling mistake can be found in."""
     return _PLACEHOLDER.sub(lambda match: match[2] or "", template)
+
+
+def least_length(template: str) -> int:
+    """How many characters the template has at least, whatever fills it."""
+    return len(with_placeholders_as(template, "x")) + sum(
+        _SHA_LENGTHS.get(match[1], 1) - 1 for match in _PLACEHOLDER.finditer(template) if match[2] is None
+    )
+
+
+def with_placeholders_as(template: str, text: str) -> str:
+    """The template with every `{name}` filled by one text, to look at what stands between them."""
+    return _PLACEHOLDER.sub(lambda match: text if match[2] is None else match[2], template)
 
 
 def facts_of(source: Source, ref: str, commit: str | None, rule: str) -> dict[str, str | None]:
@@ -94,12 +110,28 @@ def image_tag(text: str) -> str | Unfilled:
     legal = legal.lstrip(".-")
     if not legal:
         return Unfilled(f"{text!r} has no character that an image tag may start with")
-    if len(legal) <= TAG_LENGTH:
+    if least_length(legal) <= TAG_LENGTH:
         return legal
     if "{" in legal:
         return Unfilled(f"{text!r} is longer than an image tag may be")
     digest = hashlib.sha256(text.encode()).hexdigest()[:8]
     return f"{legal[: TAG_LENGTH - 9]}-{digest}"
+
+
+def repository_name(text: str) -> str | Unfilled:
+    """The text as a repository's name at Quay, "namespace/name", in lower case; several folders are allowed there.
+
+    Unlike a tag it is never mended: another name is another repository, whose owner did not ask for the image.
+    """
+    name = text.lower()
+    if len(name) > REPOSITORY_LENGTH:
+        return Unfilled(f"{text!r} is longer than the {REPOSITORY_LENGTH} characters that a repository's name may have")
+    if not _REPOSITORY.fullmatch(name):
+        return Unfilled(
+            f"{text!r} is no repository name: namespace/name, each of letters, digits, dots, dashes and underscores, "
+            "a letter or digit first"
+        )
+    return name
 
 
 def _version_facts(tag: str | None) -> dict[str, str | None]:

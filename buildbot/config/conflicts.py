@@ -1,0 +1,143 @@
+"""Rules that get in each other's way: one image tag written twice from one push, one status context used twice.
+
+Nothing here reasons about templates. A few refs that both rules admit are found, a push of each is made up, and the
+rules are asked what they would do with it, by the very function that plans real builds. So whatever is reported does
+happen, with the push that is named; a conflict that needs another ref may escape and is then told by the answer to
+that push. Path filters cannot part two rules: one push may change files for both.
+
+Which branch is a repository's default is not known here. Where that decides, two rules that admit the same branches
+are still wrong (the tag is either written twice or never); for others it is a warning.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from itertools import combinations
+
+from buildbot.config.mistakes import Report, shown
+from buildbot.domain import image, pattern
+from buildbot.domain.push import Archive, PushEvent, RefKind, Source, name_of
+from buildbot.domain.rule import Rule, plan_builds, planned
+
+_SHA = "0123456789abcdef0123456789abcdef01234567"
+_PREFIXES = {RefKind.BRANCH: "refs/heads/", RefKind.TAG: "refs/tags/"}
+_LIKELY_NAMES = ("main", "master", "v1.2.3", "1.2.3")
+
+
+def check(report: Report, rules: Mapping[int, Rule]) -> None:
+    """Note every pair of rules that cannot both be right, at the later one of the two."""
+    for (first, one), (second, other) in combinations(rules.items(), 2):
+        if one.name == other.name:
+            line = report.line(("rules", first, "name"))
+            report.mistake(("rules", second, "name"), f"is the name of the rule in line {line} too; names are unique")
+        elif one.forge == other.forge and (source := _common((_source(one),), (_source(other),))):
+            pair = _Pair(one, other, source)
+            _check_image_tags(report, second, pair)
+            _check_contexts(report, second, pair)
+
+
+@dataclass(frozen=True, slots=True)
+class _Pair:
+    """Two rules, and a source repository that both speak of."""
+
+    one: Rule
+    other: Rule
+    source: str
+
+    def __str__(self) -> str:
+        return f"rules {shown(self.one.name)} and {shown(self.other.name)}"
+
+    def push(self, ref: str, default_branch: str | None) -> PushEvent:
+        source = Source(self.one.forge, "", self.source, default_branch=default_branch)
+        return PushEvent(source, ref, before=None, after=_SHA, commit=_SHA, archive=Archive("", ""))
+
+    def written_twice(self, ref: str, default_branch: str | None) -> str | None:
+        """The image that both rules would write from one push."""
+        plans = planned(plan_builds(self.push(ref, default_branch), (self.one, self.other)))
+        if len(plans) < 2 or plans[0].request.repository != plans[1].request.repository:
+            return None
+        theirs = plans[1].request.image_tags
+        return next(
+            (f"{plans[0].request.repository}:{tag}" for tag in plans[0].request.image_tags if tag in theirs), None
+        )
+
+    def common_refs(self) -> Iterator[str]:
+        refs = self.refs(self.one)
+        theirs = set(self.refs(self.other))
+        return (ref for ref in refs if ref in theirs)
+
+    def refs(self, rule: Rule) -> list[str]:
+        """Refs that this rule admits, among them those that are likely to matter to the other."""
+        return [
+            prefix + name
+            for kind, prefix in _PREFIXES.items()
+            for name in _candidates(self.one, self.other, kind)
+            if pattern.matches(rule.patterns(kind), name)
+        ]
+
+
+def _check_image_tags(report: Report, number: int, pair: _Pair) -> None:
+    if _never_one_repository(pair.one, pair.other):
+        return
+    place = ("rules", number, "image_tags")
+    on_default_only = None
+    for ref in pair.common_refs():
+        if tag := pair.written_twice(ref, None):
+            report.mistake(place, f"{pair} would both write {tag} from one push to {ref}")
+            return
+        if on_default_only is None and (tag := pair.written_twice(ref, name_of(ref))):
+            on_default_only = f"{pair} would both write {tag} from one push to {ref}, if that is the default branch"
+    if on_default_only:
+        is_certain = pair.one.branches == pair.other.branches
+        (report.mistake if is_certain else report.warn)(place, on_default_only)
+
+
+def _never_one_repository(one: Rule, other: Rule) -> bool:
+    names = (one.repository.lower(), other.repository.lower())
+    are_literal = not any(map(image.placeholders, names))
+    return one.registry != other.registry or (are_literal and names[0] != names[1])
+
+
+def _check_contexts(report: Report, number: int, pair: _Pair) -> None:
+    if shared := _shared_context(pair):
+        report.mistake(
+            ("rules", number, "status_context"),
+            f"{pair} would both report as {shown(shared)} on one commit of {pair.source}; "
+            'name them apart, as "quay/{rule}" does',
+        )
+
+
+def _shared_context(pair: _Pair) -> str | None:
+    if not {"rule"}.issuperset(image.placeholders(pair.one.status_context + pair.other.status_context)):
+        theirs = {context.lower() for ref in pair.refs(pair.other) if (context := _context(pair, pair.other, ref))}
+        ours = (_context(pair, pair.one, ref) for ref in pair.refs(pair.one))
+        return next((context for context in ours if context and context.lower() in theirs), None)
+    contexts = [_context(pair, rule, "refs/heads/main") or "" for rule in (pair.one, pair.other)]
+    return contexts[0] if contexts[0].lower() == contexts[1].lower() else None
+
+
+def _context(pair: _Pair, rule: Rule, ref: str) -> str | None:
+    filled = image.fill(rule.status_context, image.facts_of(pair.push(ref, None).source, ref, _SHA, rule.name))
+    return None if isinstance(filled, image.Unfilled) else filled
+
+
+def _source(rule: Rule) -> str:
+    return rule.source if rule.source_has_case else rule.source.lower()
+
+
+def _candidates(one: Rule, other: Rule, kind: RefKind) -> list[str]:
+    lists = [patterns for rule in (one, other) if (patterns := rule.patterns(kind))]
+    names = [name for patterns in lists for name in patterns if pattern.is_literal(name)]
+    names += [tag for rule in (one, other) for tag in rule.image_tags if not image.placeholders(tag)]
+    names += _LIKELY_NAMES
+    pairs = [(patterns, image.VERSION_PATTERNS) for patterns in lists] + [(lists[0], lists[-1])] if lists else []
+    names += [name for first, second in pairs if (name := _common(first, second))]
+    return list(dict.fromkeys(names))
+
+
+def _common(first: tuple[str, ...], second: tuple[str, ...]) -> str | None:
+    try:
+        return pattern.common(first, second)
+    except pattern.Undecided:
+        return None

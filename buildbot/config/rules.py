@@ -1,0 +1,169 @@
+"""`[[rules]]`: what each rule means by itself, and whether its parts fit together.
+
+What one value may be is in `values.py`; here is what only shows in company: references to forges and registries,
+placeholders that no ref this rule admits could fill, a Dockerfile outside its context.
+"""
+
+from __future__ import annotations
+
+import posixpath
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from buildbot.config import durations, shape
+from buildbot.config.mistakes import Place, Report, did_you_mean, listed, shown
+from buildbot.config.shaping import Shaped, shaped
+from buildbot.config.values import split_prefix
+from buildbot.domain import image, pattern
+from buildbot.domain.push import RefKind
+from buildbot.domain.rule import DEFAULT_DOCKERFILE, Rule, Supersede
+
+_NEEDED = frozenset({"name", "source", "repository", "branches", "tags", "image_tags", "status_context"})
+
+
+def rules(report: Report, document: Mapping[str, Any]) -> dict[int, Rule]:
+    """The rules by their number in the file, as far as they can be compared with others."""
+    raw = document.get("rules", [])
+    if not isinstance(raw, list):
+        report.mistake(("rules",), "must be a list of tables, each written [[rules]]")
+        return {}
+    if not raw:
+        report.mistake(("rules",), "there is none, so nothing would ever be built; write at least one [[rules]]")
+    found = {}
+    for number, table in enumerate(raw):
+        read = shaped(report, shape.RuleTable, table, ("rules", number))
+        if read and (rule := _rule(report, ("rules", number), read)):
+            found[number] = rule
+    return found
+
+
+def _rule(report: Report, place: Place, read: Shaped[shape.RuleTable]) -> Rule | None:
+    table = read.table
+    forge, source = _reference(report, (*place, "source"), table.source, "forges")
+    registry, repository = _reference(report, (*place, "repository"), table.repository, "registries")
+    _check_refs(report, place, read)
+    _check_lists(report, place, read)
+    _check_placeholders(report, place, read)
+    _check_dockerfile(report, place, read)
+    if read.wrong & _NEEDED or forge is None or registry is None:
+        return None
+    return Rule(
+        name=table.name,
+        forge=forge,
+        source=source,
+        registry=registry,
+        repository=repository,
+        branches=tuple(table.branches),
+        tags=tuple(table.tags),
+        paths=tuple(table.paths),
+        image_tags=tuple(table.image_tags),
+        context="" if table.context == "." else table.context,
+        dockerfile=table.dockerfile or None,
+        status_context=table.status_context,
+        supersede=Supersede(table.supersede) if table.supersede else None,
+        pull_robot=table.pull_robot or None,
+        timeout=durations.parse(table.timeout) if table.timeout else None,
+    )
+
+
+def _reference(report: Report, place: Place, written: str, kind: str) -> tuple[str | None, str]:
+    prefix, name = split_prefix(written)
+    known = report.keys(kind)
+    if prefix is None and len(known) == 1:
+        return known[0], name
+    if prefix in known or not known or not written:
+        return prefix, name
+    if prefix is None:
+        choices = " or ".join(shown(f"{key}:{name}") for key in known)
+        report.mistake(place, f"there are several {kind}; say which: {choices}")
+    else:
+        report.mistake(place, f"{shown(prefix)} is none of the {kind}{did_you_mean(prefix, known)}")
+    return None, name
+
+
+def _check_refs(report: Report, place: Place, read: Shaped[shape.RuleTable]) -> None:
+    if {"branches", "tags"} & read.wrong:
+        return
+    if not read.table.branches and not read.table.tags:
+        report.mistake(place, 'has neither branches nor tags, so it builds nothing; write branches = ["main"]')
+    for key, patterns in (("branches", read.table.branches), ("tags", read.table.tags)):
+        if patterns and not may_share(patterns, ["**"]):
+            report.mistake((*place, key), "can match nothing: later patterns take away what earlier ones admit")
+
+
+def _check_lists(report: Report, place: Place, read: Shaped[shape.RuleTable]) -> None:
+    if "image_tags" in read.given and not read.table.image_tags:
+        report.mistake((*place, "image_tags"), 'is empty, so nothing would be built; write image_tags = ["{ref}"]')
+    for key in ("branches", "tags", "paths", "image_tags"):
+        entries: Sequence[str] = getattr(read.table, key)
+        for number, entry in enumerate(entries):
+            if entry in entries[:number]:
+                report.mistake((*place, key, number), f"{shown(entry)} is there twice")
+
+
+def _check_placeholders(report: Report, place: Place, read: Shaped[shape.RuleTable]) -> None:
+    table = read.table
+    if {"branches", "tags"} & read.wrong or not (table.branches or table.tags):
+        return
+    templates: list[tuple[Place, str]] = [((*place, "image_tags", i), text) for i, text in enumerate(table.image_tags)]
+    templates += [((*place, key), getattr(table, key)) for key in ("repository", "status_context")]
+    for where, template in templates:
+        if why := never_filled(template, table.branches, table.tags):
+            report.mistake(where, f"{shown(template)} {why}")
+
+
+def never_filled(template: str, branches: Sequence[str], tags: Sequence[str]) -> str | None:
+    """Why no ref that these patterns admit could fill the template; None if one could."""
+    used = frozenset(image.placeholders(template))
+    unfilled = [_unfilled(used, kind, patterns) for kind, patterns in _admitted(branches, tags)]
+    if not unfilled or not all(unfilled):
+        return None
+    names = {name for missing in unfilled for name in missing}
+    if used & image.TAG_PLACEHOLDERS and used & image.BRANCH_PLACEHOLDERS and branches and tags:
+        return f"needs a branch and a tag at once ({_braced(used - image.ALWAYS)}), which no push is"
+    if names & image.BRANCH_PLACEHOLDERS:
+        return f"needs a branch for {_braced(names)}, but this rule has no branches"
+    if tags:
+        return f"needs a version for {_braced(names)}, but no tag that this rule admits can be one (like v1.2.3)"
+    return f"needs a tag for {_braced(names)}, but this rule has no tags"
+
+
+def _admitted(branches: Sequence[str], tags: Sequence[str]) -> Iterator[tuple[RefKind, Sequence[str]]]:
+    if branches:
+        yield RefKind.BRANCH, branches
+    if tags:
+        yield RefKind.TAG, tags
+
+
+def _unfilled(used: frozenset[str], kind: RefKind, patterns: Sequence[str]) -> frozenset[str]:
+    if kind is RefKind.BRANCH:
+        return used & image.TAG_PLACEHOLDERS
+    if missing := used & image.BRANCH_PLACEHOLDERS:
+        return missing
+    versions = used & image.VERSION_PLACEHOLDERS
+    return versions if versions and not may_share(patterns, image.VERSION_PATTERNS) else frozenset()
+
+
+def may_share(first: Sequence[str], second: Sequence[str]) -> bool:
+    """Whether two lists of patterns admit a common name, or it takes too long to tell."""
+    try:
+        return pattern.common(tuple(first), tuple(second)) is not None
+    except pattern.Undecided:
+        return True
+
+
+def _check_dockerfile(report: Report, place: Place, read: Shaped[shape.RuleTable]) -> None:
+    dockerfile, context = read.table.dockerfile, read.table.context
+    if not dockerfile or context in {"", "."} or {"dockerfile", "context"} & read.wrong:
+        return
+    if not dockerfile.startswith(f"{context}/"):
+        example = posixpath.join(context, posixpath.basename(dockerfile) or DEFAULT_DOCKERFILE)
+        report.mistake(
+            (*place, "dockerfile"),
+            f"{shown(dockerfile)} is outside the context {shown(context)}; both are written from the "
+            f"repository's root, as in {shown(example)}",
+        )
+
+
+def _braced(names: frozenset[str] | set[str]) -> str:
+    return listed([f"{{{name}}}" for name in names])

@@ -1,0 +1,32 @@
+"""The JSON Schema of the configuration, for editors that complete and check TOML by one (Taplo, Even Better TOML)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from buildbot.config import shape, values
+
+DIALECT = "https://json-schema.org/draft/2020-12/schema"
+
+
+def schema() -> dict[str, Any]:
+    """The schema as plain values, ready for json.dumps. It knows shapes; references and conflicts are for `check`."""
+    made = shape.Document.model_json_schema()
+    for table in (made, *made["$defs"].values()):
+        _finish(table)
+    for name in ("forges", "registries"):
+        made["properties"][name] |= {"minProperties": 1, "propertyNames": {"pattern": f"^{values.KEY.pattern}$"}}
+    made["properties"]["rules"]["minItems"] = 1
+    return {"$schema": DIALECT, **made, "title": "Configuration of quay-buildbot"}
+
+
+def _finish(table: dict[str, Any]) -> None:
+    table["required"] = [name for name, key in table["properties"].items() if key.pop(shape.REQUIRED, False)]
+    for name, key in table["properties"].items():
+        key.pop("title", None)
+        if name in table["required"] or key.get("default") in ("", [], {}):
+            key.pop("default", None)
+        if "default" in key and isinstance(key["default"], dict):
+            del key["default"]
+    if not table["required"]:
+        del table["required"]

@@ -1,0 +1,114 @@
+"""From tables as they are written to what pydantic makes of them, with every mistake of shape in a person's words.
+
+A key with a mistake is noted and taken out, and the table is read without it, so that everything else in it is
+checked in the same run.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Generic, TypeVar, get_origin
+
+from pydantic import ValidationError
+from pydantic.fields import FieldInfo
+from pydantic_core import ErrorDetails
+
+from buildbot.config import shape
+from buildbot.config.mistakes import Place, Report, did_you_mean, nearest
+
+T = TypeVar("T", bound=shape.Table)
+
+_EXPECTED = {
+    "string_type": "text in quotes",
+    "list_type": "a list",
+    "int_type": "a whole number",
+    "int_from_float": "a whole number",
+    "float_type": "a number",
+}
+_TABLES: Mapping[str, type[shape.Table]] = {
+    "server": shape.ServerTable,
+    "store": shape.StoreTable,
+    "forges": shape.ForgeTable,
+    "registries": shape.RegistryTable,
+    "rules": shape.RuleTable,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Shaped(Generic[T]):
+    """A table as far as it can be read. `wrong`: the keys with mistakes, which have their defaults here."""
+
+    table: T
+    wrong: frozenset[str]
+    given: frozenset[str]
+
+
+def shaped(report: Report, model: type[T], raw: object, place: Place) -> Shaped[T] | None:
+    """The table, with every mistake of shape noted; None if it is no table at all."""
+    if not isinstance(raw, dict):
+        report.mistake(place, f"must be a table, written {_title(place)}")
+        return None
+    wrong = set(_missing(report, model, raw, place))
+    try:
+        table = model.model_validate(raw)
+    except ValidationError as error:
+        for details in error.errors(include_url=False, include_input=False):
+            report.mistake((*place, *details["loc"]), _words(report, details, model))
+            wrong.add(str(details["loc"][0]))
+        table = model.model_validate({key: value for key, value in raw.items() if key not in wrong})
+    return Shaped(table, frozenset(wrong), frozenset(raw) - wrong)
+
+
+def _missing(report: Report, model: type[T], raw: Mapping[str, object], place: Place) -> Iterator[str]:
+    for name, field in model.model_fields.items():
+        if is_required(field) and name not in raw:
+            report.mistake(place, f"{name} is missing; write {_example(name, field)}")
+            yield name
+
+
+def is_required(field: FieldInfo) -> bool:
+    """Whether a key must be there."""
+    return isinstance(field.json_schema_extra, dict) and bool(field.json_schema_extra.get(shape.REQUIRED))
+
+
+def _words(report: Report, details: ErrorDetails, model: type[T]) -> str:
+    name, *inner = details["loc"]
+    if details["type"] == "extra_forbidden":
+        return unknown_key(report, str(name), model)
+    if details["type"] == "value_error":
+        return str(details.get("ctx", {}).get("error", details["msg"]))
+    field = model.model_fields[str(name)]
+    expected = _EXPECTED.get(details["type"])
+    if expected is None:
+        return f"{details['msg']}; write {_example(str(name), field)}"
+    if details["type"] == "list_type":
+        expected = "a list of texts" if get_origin(field.annotation) is list else expected
+    return f"must be {expected}" if inner else f"must be {expected}, as in {_example(str(name), field)}"
+
+
+def _example(name: str, field: FieldInfo) -> str:
+    return f"{name} = {json.dumps((field.examples or [''])[0])}"
+
+
+def unknown_key(report: Report, name: str, model: type[shape.Table]) -> str:
+    """What to say about a key that no table of this kind has: what was meant, or where it belongs."""
+    here = model.model_fields
+    for table, other in _TABLES.items():
+        if name in other.model_fields and not nearest(name, here):
+            return f"unknown key here; it belongs to {_title_of(table, report.keys(table))}"
+    return f"unknown key{did_you_mean(name, here)}"
+
+
+def _title_of(table: str, keys: tuple[str, ...]) -> str:
+    if table == "rules":
+        return "[[rules]]"
+    if table in {"forges", "registries"}:
+        return f"[{table}.{keys[0] if len(keys) == 1 else 'KEY'}]"
+    return f"[{table}]"
+
+
+def _title(place: Place) -> str:
+    names = [str(part) for part in place if not isinstance(part, int)]
+    return f"[[{'.'.join(names)}]]" if place and place[0] == "rules" else f"[{'.'.join(names)}]"
