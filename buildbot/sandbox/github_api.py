@@ -160,9 +160,9 @@ def api_app(state: State) -> Starlette:
             _answering(state, create_access_token, by_app=True),
             methods=["POST"],
         ),
-        Route("/repos/{owner}/{name}/installation", _answering(state, get_installation, by_app=True)),
     ]
     for prefix in ("/repos/{owner}/{name}", "/repositories/{id:int}"):
+        routes.append(Route(f"{prefix}/installation", _answering(state, get_installation, by_app=True)))
         routes += [
             Route(prefix + path, _answering(state, endpoint), methods=[method])
             for method, path, endpoint in _REPOSITORY_ROUTES
