@@ -82,8 +82,8 @@ def nginx_page(status: int, reason: str) -> Refusal:
     """Shape 5, nginx's own pages: 413, 429, 502."""
     title = f"{status} {reason}"
     html = (
-        f"<html>\n<head><title>{title}</title></head>\n<body>\n<center><h1>{title}</h1></center>\n"
-        "<hr><center>nginx</center>\n</body>\n</html>\n"
+        f"<html>\r\n<head><title>{title}</title></head>\r\n<body>\r\n<center><h1>{title}</h1></center>\r\n"
+        "<hr><center>nginx</center>\r\n</body>\r\n</html>\r\n"
     )
     return Refusal(_page(html, status))
 
