@@ -265,6 +265,7 @@ class Stray:
     build: BuildId
     image_tags: tuple[str, ...]
     phase: str
+    found_at: datetime
     is_cancelled: bool = False
     finished_at: datetime | None = None
 
@@ -393,7 +394,7 @@ class Store(Protocol):
     async def save(self, claim: Claim, changes: Sequence[BuildChange], now: datetime) -> None:
         """Write down what was learned of builds, with the statuses they want. Raises ClaimLost."""
 
-    async def save_strays(self, claim: Claim, strays: Sequence[Stray], now: datetime) -> None:
+    async def save_strays(self, claim: Claim, strays: Sequence[Stray]) -> None:
         """Write down what is known of strays. Raises ClaimLost."""
 
     async def release(self, claim: Claim, due: datetime | None, typical: timedelta | None = None) -> None:
@@ -402,13 +403,16 @@ class Store(Protocol):
     async def renew(self, owner: str, now: datetime, lease: timedelta) -> None:
         """Lengthen every lease that this instance holds."""
 
+    async def give_up_claims(self, owner: str) -> None:
+        """Give every repository back that this instance holds, due as it was: it is about to stop."""
+
     async def followed(self, builds: Collection[BuildId]) -> Mapping[BuildId, frozenset[str]]:
         """For those of the ids that are known: every build at the registry that the row follows or has followed."""
 
     async def claim_statuses(self, now: datetime, lease: timedelta, limit: int) -> tuple[DueStatus, ...]:
         """Take statuses that are due, finals first."""
 
-    async def save_status(self, status: DueStatus, progress: StatusProgress, now: datetime) -> None:
+    async def save_status(self, status: DueStatus, progress: StatusProgress) -> None:
         """Write down what became of a due status; a newer wish than the one it was leased with stays due."""
 
     async def next_due(self, now: datetime) -> datetime | None:

@@ -47,7 +47,7 @@ def save(connection: Connection, held: Claim, changes: Sequence[BuildChange], no
             want(connection, build.id, change.status, now, is_news=change.is_news)
 
 
-def save_strays(connection: Connection, held: Claim, found: Sequence[Stray], now: datetime) -> None:
+def save_strays(connection: Connection, held: Claim, found: Sequence[Stray]) -> None:
     """Write down what is known of strays. Raises ClaimLost."""
     _prove(connection, held)
     for stray in found:
@@ -57,7 +57,7 @@ def save_strays(connection: Connection, held: Claim, found: Sequence[Stray], now
             "image_tags": codec.texts(stray.image_tags),
             "phase": stray.phase,
             "is_cancelled": int(stray.is_cancelled),
-            "found_at": now,
+            "found_at": stray.found_at,
             "finished_at": stray.finished_at,
         }
         insert_or_update(connection, strays, key, value)
@@ -75,6 +75,11 @@ def renew(connection: Connection, owner: str, now: datetime, lease: timedelta) -
     """Lengthen the leases of an instance that have not run out."""
     is_mine = (claims.c.owner == owner, claims.c.leased_until > now)
     connection.execute(update(claims).where(*is_mine).values(leased_until=now + lease))
+
+
+def give_up(connection: Connection, owner: str) -> None:
+    """Give back all that an instance holds."""
+    connection.execute(update(claims).where(claims.c.owner == owner).values(leased_until=None))
 
 
 def followed(connection: Connection, ids: Collection[BuildId]) -> Mapping[BuildId, frozenset[str]]:
@@ -130,6 +135,13 @@ def _unfinished(connection: Connection, registry: str, repository: str) -> tuple
 def _strays(connection: Connection, registry: str, repository: str) -> tuple[Stray, ...]:
     running = select(strays).where(*_of_repository(strays, registry, repository), strays.c.finished_at.is_(None))
     return tuple(
-        Stray(row.quay_id, BuildId(row.build), codec.read_texts(row.image_tags), row.phase, bool(row.is_cancelled))
+        Stray(
+            quay_id=row.quay_id,
+            build=BuildId(row.build),
+            image_tags=codec.read_texts(row.image_tags),
+            phase=row.phase,
+            found_at=row.found_at,
+            is_cancelled=bool(row.is_cancelled),
+        )
         for row in connection.execute(running)
     )

@@ -74,14 +74,17 @@ class SqlStore:
     async def save(self, claim: Claim, changes: Sequence[BuildChange], now: datetime) -> None:
         await self._write(claims.save, claim, changes, now)
 
-    async def save_strays(self, claim: Claim, strays: Sequence[Stray], now: datetime) -> None:
-        await self._write(claims.save_strays, claim, strays, now)
+    async def save_strays(self, claim: Claim, strays: Sequence[Stray]) -> None:
+        await self._write(claims.save_strays, claim, strays)
 
     async def release(self, claim: Claim, due: datetime | None, typical: timedelta | None = None) -> None:
         await self._write(claims.release, claim, due, typical)
 
     async def renew(self, owner: str, now: datetime, lease: timedelta) -> None:
         await self._write(claims.renew, owner, now, lease)
+
+    async def give_up_claims(self, owner: str) -> None:
+        await self._write(claims.give_up, owner)
 
     async def followed(self, builds: Collection[BuildId]) -> Mapping[BuildId, frozenset[str]]:
         return await self._read(claims.followed, builds)
@@ -92,7 +95,7 @@ class SqlStore:
     async def claim_statuses(self, now: datetime, lease: timedelta, limit: int) -> tuple[DueStatus, ...]:
         return await self._write(statuses.claim, now, lease, limit)
 
-    async def save_status(self, status: DueStatus, progress: StatusProgress, now: datetime) -> None:  # noqa: ARG002
+    async def save_status(self, status: DueStatus, progress: StatusProgress) -> None:
         await self._write(statuses.save, status, progress)
 
     async def list_builds(self, which: BuildFilter) -> tuple[Build, ...]:

@@ -1,0 +1,231 @@
+"""How often the other side may be asked, and whether it can be asked at all.
+
+Every call to a registry, and every write to a forge, goes through a `Line`. It knows three ways of not calling: nobody
+answers (one call at a time finds out, 1 s doubling to 10 s), the credential is refused (one call a minute), and "not
+before that time" (429). Whoever wants to call meanwhile learns so without waiting, since what waits in here would
+hold a claim and could not be superseded.
+
+Politeness is for polls: `Budget` spreads them over time. Cancels and requests are the work itself and go unpaced, at
+most `WORK_IN_FLIGHT` at once, until the proxy in front of Quay (nginx) answers 429; then all calls to that registry
+share `THROTTLED_RATE` for a minute, longer while it repeats.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import TypeVar
+
+from buildbot.ports import CallError, CredentialRefused, Throttled, Unanswered, Unreachable
+
+Result = TypeVar("Result")
+
+FIRST_PROBE, LONGEST_PROBE = 1.0, 10.0
+CREDENTIAL_PROBE = 60.0
+SILENT_CALLS = 3
+WORK_IN_FLIGHT = 20
+POLL_BURST = 25
+THROTTLED_RATE, THROTTLED_SECONDS = 5.0, 60.0
+DEFAULT_PAUSE = timedelta(seconds=1)
+LONG_PAUSE = timedelta(minutes=1)
+
+
+def utc_now() -> datetime:
+    """The wall's clock."""
+    return datetime.now(UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Clock:
+    """The two clocks: `now` for what is written down, `monotonic` (seconds) for what is only waited for."""
+
+    now: Callable[[], datetime] = utc_now
+    monotonic: Callable[[], float] = time.monotonic
+
+    def when(self, moment: float) -> datetime:
+        """A moment of the monotonic clock as a time."""
+        return self.now() + timedelta(seconds=moment - self.monotonic())
+
+
+class Closed(Exception):
+    """The line takes no call before `until`; `str()` is the reason for people."""
+
+    def __init__(self, because: str, until: datetime) -> None:
+        super().__init__(because)
+        self.until = until
+
+
+class Budget:
+    """So many calls a second on average, with a burst: a token bucket that tells how long to wait."""
+
+    def __init__(self, rate: float, burst: int, clock: Clock) -> None:
+        self._interval, self._slack, self._clock = 1 / rate, (burst - 1) / rate, clock
+        self._next = clock.monotonic() - self._slack
+        self._reserved: dict[str, float] = {}
+
+    def take(self) -> float:
+        """Take a place if there is one now (0.0); else how many seconds until the next is free, taking none."""
+        now = self._clock.monotonic()
+        slot = max(self._next, now - self._slack)
+        if slot > now:
+            return slot - now
+        self._next = slot + self._interval
+        return 0.0
+
+    def reserve(self, key: str) -> float:
+        """The seconds until the place that is kept for `key`, 0.0 when it has come (and is used up by asking)."""
+        now = self._clock.monotonic()
+        if key not in self._reserved:
+            slot = max(self._next, now - self._slack)
+            self._next = slot + self._interval
+            self._reserved[key] = slot
+        if self._reserved[key] > now:
+            return self._reserved[key] - now
+        del self._reserved[key]
+        return 0.0
+
+
+@dataclass(slots=True)
+class _Trouble:
+    because: str
+    since: datetime
+    probe_at: float
+    pause: float
+    is_probing: bool = False
+
+
+@dataclass(slots=True)
+class Line:
+    """The line to one registry, one forge or one credential. `name` is for people ("Quay", "github").
+
+    `minds_credential`: a refused credential is trouble of this line. Not so for a forge on which each repository may
+    have a credential of its own.
+    """
+
+    name: str
+    clock: Clock = field(default_factory=Clock)
+    minds_credential: bool = True
+    _trouble: _Trouble | None = None
+    _silent: int = 0
+    _held_until: datetime | None = None
+    _held_because: str = ""
+
+    def closed(self) -> Closed | None:
+        """Why a call would not be let through now, or None."""
+        if self._held_until is not None and self.clock.now() < self._held_until:
+            return Closed(self._held_because, self._held_until)
+        trouble = self._trouble
+        if trouble is None:
+            return None
+        if not trouble.is_probing and self.clock.monotonic() >= trouble.probe_at:
+            return None
+        probe_at = max(trouble.probe_at, self.clock.monotonic() + FIRST_PROBE)
+        return Closed(_told(trouble), self.clock.when(probe_at))
+
+    @property
+    def trouble(self) -> str:
+        """What is wrong with the line, in words; "" when nothing is."""
+        return _told(self._trouble) if self._trouble else ""
+
+    async def call(self, make: Callable[[], Awaitable[Result]]) -> Result:
+        """Make a call, as the probe when the line is in trouble. Raises Closed, and what the call raises."""
+        if closed := self.closed():
+            raise closed
+        probed = self._trouble
+        if probed is not None:
+            probed.is_probing = True
+        try:
+            result = await make()
+        except CallError as error:
+            self._failed(error)
+            raise
+        finally:
+            if probed is not None:
+                probed.is_probing = False
+        self._answered()
+        return result
+
+    def hold(self, until: datetime, because: str) -> None:
+        """Let nothing through before that time."""
+        if self._held_until is None or until > self._held_until:
+            self._held_until, self._held_because = until, because
+
+    def _answered(self) -> None:
+        self._trouble, self._silent = None, 0
+
+    def _failed(self, error: CallError) -> None:
+        if isinstance(error, CredentialRefused) and self.minds_credential:
+            self._open_trouble(str(error), CREDENTIAL_PROBE, CREDENTIAL_PROBE)
+        elif isinstance(error, Unreachable):
+            self._open_trouble(str(error), FIRST_PROBE, LONGEST_PROBE)
+        elif isinstance(error, Unanswered):
+            self._silent += 1
+            if self._silent >= SILENT_CALLS:
+                self._open_trouble(str(error), FIRST_PROBE, LONGEST_PROBE)
+        else:
+            self._answered()
+
+    def _open_trouble(self, because: str, first: float, longest: float) -> None:
+        known = self._trouble
+        pause = min(max(first, known.pause * 2 if known else 0.0), longest)
+        since = known.since if known else self.clock.now()
+        self._trouble = _Trouble(because, since, self.clock.monotonic() + pause, pause)
+
+
+def _told(trouble: _Trouble) -> str:
+    return f"{trouble.because} (since {trouble.since:%H:%M} UTC)"
+
+
+class RegistryLine(Line):
+    """The line to a registry: polls are spread, work is let through at once until the proxy says 429."""
+
+    __slots__ = ("_in_flight", "_polls", "_shared", "_strikes", "_throttled_until", "_work_waiting")
+
+    def __init__(self, name: str, polls_per_second: float, clock: Clock) -> None:
+        super().__init__(name, clock)
+        self._polls = Budget(polls_per_second, POLL_BURST, clock)
+        self._shared = Budget(THROTTLED_RATE, 1, clock)
+        self._in_flight = asyncio.Semaphore(WORK_IN_FLIGHT)
+        self._throttled_until = 0.0
+        self._strikes = 0
+        self._work_waiting = 0
+
+    def poll_wait(self, key: str) -> float:
+        """Seconds until `key` may poll; 0.0: now."""
+        if not self._is_throttled:
+            return self._polls.reserve(key)
+        return 1 / THROTTLED_RATE if self._work_waiting else self._shared.take()
+
+    async def poll(self, make: Callable[[], Awaitable[Result]]) -> Result:
+        """A read that had its turn."""
+        return await self._noting_throttle(make)
+
+    async def work(self, make: Callable[[], Awaitable[Result]]) -> Result:
+        """A request or a cancel."""
+        async with self._in_flight:
+            await self._own_turn()
+            return await self._noting_throttle(make)
+
+    @property
+    def _is_throttled(self) -> bool:
+        return self.clock.monotonic() < self._throttled_until
+
+    async def _own_turn(self) -> None:
+        self._work_waiting += 1
+        try:
+            while self._is_throttled and (wait := self._shared.take()):  # noqa: ASYNC110  time itself is awaited
+                await asyncio.sleep(wait)
+        finally:
+            self._work_waiting -= 1
+
+    async def _noting_throttle(self, make: Callable[[], Awaitable[Result]]) -> Result:
+        try:
+            return await self.call(make)
+        except Throttled as error:
+            if error.by_proxy:
+                self._strikes = min(self._strikes + 1, 5) if self._is_throttled else 1
+                self._throttled_until = self.clock.monotonic() + THROTTLED_SECONDS * self._strikes
+            raise

@@ -1,0 +1,503 @@
+"""One look at one claimed repository: decide for each of its builds, save the intents, call, fold in, save.
+
+A pass holds nothing that matters: killed at any `await`, the rows say what was wanted, what was asked and what was
+seen, and the next pass goes on from there. What it does remember between passes (`Memory`) may be lost at any time.
+
+One list serves every build of the repository. It is also searched for marks of ours that no row follows: the late
+effect of a call whose answer was lost. Such a stray is cancelled once, and holds its image tags until it has ended.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from functools import partial
+
+import structlog
+
+from buildbot.domain.build import Build, BuildId, BuildPhase, mark_of, read_mark
+from buildbot.domain.lifecycle import (
+    CANCELLABLE,
+    ENDED_AT_QUAY,
+    Absent,
+    Action,
+    CancelBuild,
+    CancelDone,
+    CommitKnown,
+    Drop,
+    Failed,
+    Failure,
+    FindBuild,
+    GiveUp,
+    Hold,
+    Holder,
+    Limits,
+    Outcome,
+    PhaseRead,
+    PollBuild,
+    RequestBuild,
+    ResolveCommit,
+    Rest,
+    Scene,
+    Wait,
+    begin,
+    decide,
+    evolve,
+)
+from buildbot.domain.log import digest
+from buildbot.domain.push import short
+from buildbot.domain.steps import steps
+from buildbot.engine.outcomes import accepted, average, failure_of, phase_in_list
+from buildbot.engine.pacing import Clock, Closed, Line, RegistryLine
+from buildbot.ports import (
+    BuildChange,
+    BuildOrder,
+    BuildRecord,
+    CallError,
+    Claim,
+    Forge,
+    Registry,
+    Store,
+    Stray,
+    Unanswered,
+    Wording,
+)
+from buildbot.telemetry import BUILDS_ENDED, timed_call
+
+log = structlog.get_logger(__name__)
+
+PHASES_WITH_A_REASON = frozenset({"error", "expired"})
+LIST_SINCE = timedelta(hours=1)
+STRAY_POLLS = 2
+HOLD_LOOK = timedelta(minutes=1)
+
+
+@dataclass(frozen=True, slots=True)
+class RegistrySite:
+    """A registry with everything that says how to use it. `settle_time`: the slowest effect of a lost call."""
+
+    key: str
+    registry: Registry
+    line: RegistryLine
+    limits: Limits
+    settle_time: timedelta
+
+
+@dataclass(frozen=True, slots=True)
+class ForgeSite:
+    """A forge and the line to it."""
+
+    key: str
+    forge: Forge
+    line: Line
+
+
+@dataclass(slots=True)
+class Memory:
+    """What one process remembers between passes: since when an attempt is in doubt, which lists are too slow."""
+
+    doubts: dict[tuple[BuildId, int], float] = field(default_factory=dict)
+    slow_lists: set[tuple[str, str]] = field(default_factory=set)
+
+
+@dataclass(frozen=True, slots=True)
+class Tools:
+    """What a pass works with."""
+
+    store: Store
+    forges: Mapping[str, ForgeSite]
+    wording: Wording
+    clock: Clock
+    memory: Memory
+
+
+class RepositoryPass:
+    """One pass over a claim. `run` returns when to look again; `typical` is what it learned of build times."""
+
+    def __init__(self, claim: Claim, site: RegistrySite, tools: Tools) -> None:
+        self.typical = claim.typical
+        self._claim = claim
+        self._site = site
+        self._tools = tools
+        self._builds = {build.id: build for build in claim.builds}
+        self._saved = dict(self._builds)
+        self._strays = {stray.quay_id: stray for stray in claim.strays}
+        self._deferred: datetime | None = None
+        self._note_doubts(claim)
+
+    async def run(self) -> datetime | None:
+        """Do what is due; returns when to look again, None if only news can change anything. Raises ClaimLost."""
+        actions = self._without_calls(self._decide_all())
+        actions = self._let_through(actions)
+        for build_id, action in actions.items():
+            self._builds[build_id] = begin(self._builds[build_id], action, self._now)
+        await self._save()
+        await self._perform(actions)
+        return self._next_look()
+
+    # ── deciding ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    @property
+    def _now(self) -> datetime:
+        return self._tools.clock.now()
+
+    def _decide_all(self) -> dict[BuildId, Action]:
+        """The next step of every unfinished build, older ones first: they hold their image tags."""
+        holders = [Holder(stray.image_tags, f"a late build ({stray.quay_id[:8]})") for stray in self._strays.values()]
+        actions: dict[BuildId, Action] = {}
+        for build in [build for build in self._builds.values() if not build.is_final]:
+            action = decide(build, self._scene(build, holders))
+            actions[build.id] = action
+            if not isinstance(action, Drop | GiveUp):
+                holders.append(Holder(build.request.image_tags, _named(build)))
+        return actions
+
+    def _scene(self, build: Build, holders: Iterable[Holder] = ()) -> Scene:
+        return Scene(
+            now=self._now,
+            limits=self._site.limits,
+            holders=tuple(holders),
+            settled=self._settles_in(build) <= timedelta(),
+            typical=self._claim.typical,
+        )
+
+    def _settles_in(self, build: Build) -> timedelta:
+        since = self._tools.memory.doubts.get((build.id, build.seen.attempt))
+        if since is None:
+            return self._site.settle_time
+        return self._site.settle_time - timedelta(seconds=self._tools.clock.monotonic() - since)
+
+    def _note_doubts(self, claim: Claim) -> None:
+        doubts = self._tools.memory.doubts
+        for build in claim.builds:
+            attempt = (build.id, build.seen.attempt)
+            is_in_doubt = build.seen.phase is BuildPhase.REQUESTING
+            if is_in_doubt and (claim.is_taken_over or attempt not in doubts):
+                doubts[attempt] = self._tools.clock.monotonic()
+            elif not is_in_doubt:
+                doubts.pop(attempt, None)
+
+    def _without_calls(self, actions: Mapping[BuildId, Action]) -> dict[BuildId, Action]:
+        """Fold in the steps that need no call; what is left does."""
+        left: dict[BuildId, Action] = {}
+        for build_id, action in actions.items():
+            match action:
+                case Drop() | GiveUp() | Hold():
+                    build = self._builds[build_id]
+                    self._builds[build_id] = evolve(build, action, None, self._scene(build))
+                case Rest() | Wait():
+                    pass
+                case _:
+                    left[build_id] = action
+        return left
+
+    def _let_through(self, actions: Mapping[BuildId, Action]) -> dict[BuildId, Action]:
+        """Without what the lines do not take now, and without reads whose turn has not come."""
+        allowed: dict[BuildId, Action] = {}
+        for build_id, action in actions.items():
+            line = self._line_for(self._builds[build_id], action)
+            if line is None or (closed := line.closed()) is None:
+                allowed[build_id] = action
+            else:
+                self._fold(build_id, action, failure_of(closed, line, self._tools.clock))
+        if any(_is_read(action) for action in allowed.values()) and (wait := self._poll_wait()):
+            self._deferred = self._now + timedelta(seconds=wait)
+            return {build_id: action for build_id, action in allowed.items() if not _is_read(action)}
+        return allowed
+
+    def _poll_wait(self) -> float:
+        return self._site.line.poll_wait(self._claim.repository)
+
+    def _line_for(self, build: Build, action: Action) -> Line | None:
+        if not isinstance(action, ResolveCommit):
+            return self._site.line
+        forge = self._tools.forges.get(build.source.forge)
+        return forge.line if forge else None
+
+    def _next_look(self) -> datetime | None:
+        times = [self._look_at(self._builds[build_id], action) for build_id, action in self._decide_all().items()]
+        if self._strays:
+            times.append(self._now + self._site.limits.poll_interval * STRAY_POLLS)
+        return min((time for time in times if time is not None), default=None)
+
+    def _look_at(self, build: Build, action: Action) -> datetime | None:
+        match action:
+            case Rest():
+                return None
+            case Wait(until):
+                return until or self._now + max(self._settles_in(build), timedelta())
+            case Hold():
+                return self._now + HOLD_LOOK
+            case PollBuild() | FindBuild():
+                return self._deferred or self._now
+            case _:
+                return self._now
+
+    # ── calling ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def _perform(self, actions: Mapping[BuildId, Action]) -> None:
+        calls = [self._call(build_id, action) for build_id, action in actions.items() if not _is_read(action)]
+        reads = {build_id: action for build_id, action in actions.items() if _is_read(action)}
+        busy = actions.keys() - reads.keys()
+        if reads or (self._strays and not self._site.line.closed() and not self._poll_wait()):
+            calls.append(self._read(reads, busy))
+        async with asyncio.TaskGroup() as group:
+            for call in calls:
+                group.create_task(call)
+
+    async def _call(self, build_id: BuildId, action: Action) -> None:
+        build = self._builds[build_id]
+        match action:
+            case RequestBuild():
+                outcome = await self._request(build)
+            case CancelBuild():
+                outcome = await self._cancel(build)
+            case ResolveCommit():
+                outcome = await self._resolve(build)
+            case _:
+                raise ValueError(f"not a call: {action}")
+        self._fold(build_id, action, outcome)
+        await self._save(build_id)
+
+    async def _request(self, build: Build) -> Outcome:
+        request = build.request
+        order = BuildOrder(
+            repository=request.repository,
+            archive_url=f"{request.archive_url}#{build.mark}",
+            image_tags=request.image_tags,
+            context=request.context,
+            dockerfile_path=request.dockerfile_path,
+            pull_robot=request.pull_robot,
+        )
+        attempt, doubts = (build.id, build.seen.attempt), self._tools.memory.doubts
+        doubts.pop(attempt, None)
+        try:
+            with timed_call(self._site.key, "requestRepoBuild"):
+                record = await self._site.line.work(lambda: self._site.registry.request_repo_build(order))
+        except (CallError, Closed) as error:
+            doubts[attempt] = self._tools.clock.monotonic()
+            return failure_of(error, self._site.line, self._tools.clock)
+        return accepted(record)
+
+    async def _cancel(self, build: Build) -> Outcome:
+        cancel = partial(self._site.registry.cancel_repo_build, self._claim.repository, build.seen.quay_id or "")
+        try:
+            with timed_call(self._site.key, "cancelRepoBuild"):
+                await self._site.line.work(cancel)
+        except (CallError, Closed) as error:
+            return failure_of(error, self._site.line, self._tools.clock)
+        return CancelDone()
+
+    async def _resolve(self, build: Build) -> Outcome:
+        site = self._tools.forges.get(build.source.forge)
+        if site is None:
+            return Failed(Failure.REFUSED, f"the forge {build.source.forge} is no longer configured")
+        ask = partial(site.forge.commit_of_tag, build.source.full_name, build.tag_object or build.ref)
+        try:
+            with timed_call(site.key, "commitOfTag"):
+                return CommitKnown(await site.line.call(ask))
+        except (CallError, Closed) as error:
+            return failure_of(error, site.line, self._tools.clock)
+
+    # ── reading ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def _read(self, reads: Mapping[BuildId, Action], busy: Iterable[BuildId]) -> None:
+        """Read what is due: by one list for all, singly after a DELETE and where the list takes too long."""
+        singly = {build_id for build_id, action in reads.items() if self._is_read_singly(build_id, action)}
+        listed = {build_id: action for build_id, action in reads.items() if build_id not in singly}
+        async with asyncio.TaskGroup() as group:
+            for build_id in singly:
+                group.create_task(self._read_one(build_id))
+            if listed or not singly:
+                group.create_task(self._read_list(listed, {*busy, *singly}))
+        await self._save()
+
+    def _is_read_singly(self, build_id: BuildId, action: Action) -> bool:
+        delete = self._builds[build_id].seen.delete
+        is_slow = (self._claim.registry, self._claim.repository) in self._tools.memory.slow_lists
+        return isinstance(action, PollBuild) and (is_slow or (delete is not None and not delete.read_since))
+
+    async def _read_one(self, build_id: BuildId) -> None:
+        build, registry, line = self._builds[build_id], self._site.registry, self._site.line
+        is_whole = build.seen.delete is not None
+        read = registry.get_repo_build if is_whole else registry.get_repo_build_status
+        operation = "getRepoBuild" if is_whole else "getRepoBuildStatus"
+        try:
+            with timed_call(self._site.key, operation):
+                record = await line.poll(partial(read, self._claim.repository, build.seen.quay_id or ""))
+        except (CallError, Closed) as error:
+            self._fold(build_id, PollBuild(), failure_of(error, line, self._tools.clock))
+            return
+        self._fold(build_id, PollBuild(), await self._with_log(PhaseRead(record.phase), record.id))
+
+    async def _read_list(self, reads: Mapping[BuildId, Action], busy: set[BuildId]) -> None:
+        slow, key = self._tools.memory.slow_lists, (self._claim.registry, self._claim.repository)
+        ask = partial(self._site.registry.get_repo_builds, self._claim.repository, self._list_since())
+        try:
+            with timed_call(self._site.key, "getRepoBuilds"):
+                records = await self._site.line.poll(ask)
+        except (CallError, Closed) as error:
+            if isinstance(error, Unanswered) and error.timed_out:
+                slow.add(key)
+            for build_id, action in reads.items():
+                self._fold(build_id, action, failure_of(error, self._site.line, self._tools.clock))
+            return
+        slow.discard(key)
+        await self._fold_list(records, reads, busy)
+        await self._follow_strays(records)
+
+    def _list_since(self) -> datetime:
+        asked = [build.seen.asked_at for build in self._builds.values() if build.seen.asked_at and not build.is_final]
+        found = [stray.found_at for stray in self._strays.values()]
+        return min([*asked, *found], default=self._now) - LIST_SINCE
+
+    async def _fold_list(
+        self, records: Sequence[BuildRecord], reads: Mapping[BuildId, Action], busy: set[BuildId]
+    ) -> None:
+        by_id = {record.id: record for record in records}
+        by_mark = {mark: record for record in records if (mark := read_mark(record.archive_url))}
+        missing = []
+        for build in [one for one in self._builds.values() if one.id not in busy and not one.is_final]:
+            if build.seen.quay_id is None:
+                self._fold_search(build, records, by_mark, was_asked=build.id in reads)
+            elif record := by_id.get(build.seen.quay_id):
+                read = await self._with_log(phase_in_list(record, records), record.id)
+                self._fold(build.id, PollBuild(), read)
+            elif build.id in reads:
+                missing.append(build.id)
+        for build_id in missing:
+            await self._read_one(build_id)
+
+    def _fold_search(
+        self,
+        build: Build,
+        records: Sequence[BuildRecord],
+        by_mark: Mapping[tuple[BuildId, int], BuildRecord],
+        *,
+        was_asked: bool,
+    ) -> None:
+        record = by_mark.get((build.id, build.seen.attempt)) if build.seen.attempt else None
+        if record is not None and record.id not in build.seen.ended:
+            self._fold(build.id, FindBuild(), accepted(record, phase_in_list(record, records)))
+        elif was_asked:
+            self._fold(build.id, FindBuild(), Absent())
+
+    async def _with_log(self, read: PhaseRead, quay_id: str) -> PhaseRead:
+        if read.phase not in PHASES_WITH_A_REASON:
+            return read
+        ask = partial(self._site.registry.get_repo_build_logs, self._claim.repository, quay_id)
+        try:
+            with timed_call(self._site.key, "getRepoBuildLogs"):
+                return replace(read, log=digest(await self._site.line.poll(ask)))
+        except (CallError, Closed) as error:
+            log.warning("log not read", repository=self._claim.repository, quay_build=quay_id, because=str(error))
+            return read
+
+    # ── strays ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def _follow_strays(self, records: Sequence[BuildRecord]) -> None:
+        changed = [stray for record in records if (stray := await self._stray(record)) is not None]
+        if not changed:
+            return
+        for stray in changed:
+            self._strays[stray.quay_id] = stray
+        await self._tools.store.save_strays(self._claim, changed)
+        for stray in changed:
+            if stray.is_cancelled and stray.finished_at is None:
+                await self._cancel_stray(stray)
+        self._strays = {quay_id: stray for quay_id, stray in self._strays.items() if stray.finished_at is None}
+
+    async def _stray(self, record: BuildRecord) -> Stray | None:
+        """What is new about a stray, or None."""
+        known = self._strays.get(record.id)
+        if known is None:
+            if record.phase in ENDED_AT_QUAY or not (owner := await self._unfollowed(record)):
+                return None
+            log.warning("stray found", repository=self._claim.repository, quay_build=record.id, build=owner)
+            known = Stray(record.id, owner, record.tags, "", self._now)
+        finished = self._now if record.phase in ENDED_AT_QUAY or self._is_worn_out(known, record) else None
+        may_cancel = record.phase in CANCELLABLE and not known.is_cancelled and finished is None
+        now = replace(known, phase=record.phase, finished_at=finished, is_cancelled=known.is_cancelled or may_cancel)
+        return now if may_cancel or now != known else None
+
+    def _is_worn_out(self, known: Stray, record: BuildRecord) -> bool:
+        limits, age = self._site.limits, self._now - known.found_at
+        return age >= (limits.expired_grace if record.phase == "expired" else limits.give_up_after)
+
+    async def _unfollowed(self, record: BuildRecord) -> BuildId | None:
+        """The build whose mark this is, if no row follows the record."""
+        if (mark := read_mark(record.archive_url)) is None:
+            return None
+        owner, attempt = mark
+        if (build := self._builds.get(owner)) is not None:
+            is_followed = record.id == build.seen.quay_id or record.id in build.seen.ended
+            is_in_flight = build.seen.quay_id is None and attempt == build.seen.attempt
+            return None if is_followed or is_in_flight else owner
+        followed = await self._tools.store.followed([owner])
+        return owner if owner in followed and record.id not in followed[owner] else None
+
+    async def _cancel_stray(self, stray: Stray) -> None:
+        cancel = partial(self._site.registry.cancel_repo_build, self._claim.repository, stray.quay_id)
+        try:
+            with timed_call(self._site.key, "cancelRepoBuild"):
+                await self._site.line.work(cancel)
+        except (CallError, Closed) as error:
+            log.warning("stray not cancelled", quay_build=stray.quay_id, because=str(error))
+
+    # ── folding in and saving ────────────────────────────────────────────────────────────────────────────────────────
+
+    def _fold(self, build_id: BuildId, action: Action, outcome: Outcome) -> None:
+        build = self._builds[build_id]
+        after = evolve(build, action, outcome, self._scene(build))
+        self._builds[build_id] = after
+        if after.seen.phase is BuildPhase.SUCCEEDED and after.seen.building_since and after.seen.finished_at:
+            self.typical = average(self.typical, after.seen.finished_at - after.seen.building_since)
+
+    async def _save(self, *only: BuildId) -> None:
+        ids = only or tuple(self._builds)
+        changed = [build_id for build_id in ids if self._builds[build_id] != self._saved[build_id]]
+        if not changed:
+            return
+        before = {build_id: self._saved[build_id] for build_id in changed}
+        after = {build_id: self._builds[build_id] for build_id in changed}
+        changes = [self._change(before[build_id], after[build_id]) for build_id in changed]
+        await self._tools.store.save(self._claim, changes, self._now)
+        self._saved.update(after)
+        for build_id in changed:
+            _tell(before[build_id], after[build_id])
+
+    def _change(self, before: Build, after: Build) -> BuildChange:
+        old, new = self._tools.wording(before), self._tools.wording(after)
+        is_news = (old.state, old.stage) != (new.state, new.stage)
+        learned = before.commit is None and after.commit is not None
+        return BuildChange(after, new, is_news, steps(before, after), learned)
+
+
+def _is_read(action: Action) -> bool:
+    return isinstance(action, PollBuild | FindBuild)
+
+
+def _named(build: Build) -> str:
+    commit = short(build.commit) if build.commit else build.ref_name
+    return f"the build of {commit}, which still writes {', '.join(build.request.image_tags)}"
+
+
+def _tell(before: Build, after: Build) -> None:
+    old, new = before.seen, after.seen
+    if (old.phase, old.quay_phase, old.because) == (new.phase, new.quay_phase, new.because):
+        return
+    log.info(
+        "build moved",
+        build=after.id,
+        rule=after.request.rule,
+        repository=after.request.repository,
+        attempt=mark_of(after.id, new.attempt),
+        quay_build=new.quay_id,
+        quay_phase=new.quay_phase,
+        because=new.because,
+        **{"from": old.phase, "to": new.phase},
+    )
+    if after.is_final and not before.is_final:
+        BUILDS_ENDED.labels(after.request.registry, new.phase).inc()

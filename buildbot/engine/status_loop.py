@@ -1,0 +1,193 @@
+"""The loop that posts commit statuses: what is wanted against what was posted, one call for the difference.
+
+Level-triggered like the build loop, and apart from it: a forge that is slow or away delays reports, never builds.
+Refusals that are final stop a status with their reason; everything else is tried until it is delivered. Writes are
+paced per credential, since that is whom the forge counts; finals go first when there is a queue, and a pending whose
+build has ended meanwhile is never sent, because what is wanted is read when its turn comes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from functools import partial
+
+import structlog
+
+from buildbot.domain.cadence import backoff
+from buildbot.domain.status import Later, Nothing, Post, Posted, next_post
+from buildbot.engine.outcomes import next_probe
+from buildbot.engine.pacing import LONG_PAUSE, Budget, Clock, Closed, Line
+from buildbot.engine.pulse import Pulse
+from buildbot.engine.repository_pass import ForgeSite
+from buildbot.ports import (
+    CallError,
+    CredentialRefused,
+    DueStatus,
+    Refused,
+    StatusProgress,
+    Store,
+    StoreUnavailable,
+    Throttled,
+    Unreachable,
+    Vanished,
+)
+from buildbot.telemetry import STATUS_LAG, timed_call
+
+log = structlog.get_logger(__name__)
+
+MOST_POSTS = 20
+WRITE_BURST = 20
+COMMIT_PATIENCE = timedelta(minutes=2)
+POST_LEASE = timedelta(minutes=2)
+GRACE_SECONDS = 5.0
+UNKNOWN_CREDENTIAL = ""
+"""Names the line on which a forge is asked whose credential serves a repository."""
+
+
+@dataclass(slots=True)
+class _Purse:
+    """The write budget of one credential, and whether the forge takes it at all."""
+
+    budget: Budget
+    line: Line
+
+
+@dataclass(slots=True)
+class StatusSite:
+    """A forge with its write budgets, one for each credential."""
+
+    site: ForgeSite
+    writes_per_minute: int
+    purses: dict[str, _Purse] = field(default_factory=dict)
+
+    def purse(self, credential: str, clock: Clock) -> _Purse:
+        """The budget of a credential, made on first use."""
+        if credential not in self.purses:
+            budget = Budget(self.writes_per_minute / 60, WRITE_BURST, clock)
+            self.purses[credential] = _Purse(budget, Line(credential, clock))
+        return self.purses[credential]
+
+
+class StatusLoop:
+    """Delivers every wanted status."""
+
+    def __init__(self, store: Store, forges: Mapping[str, StatusSite], clock: Clock) -> None:
+        self.pulse = Pulse()
+        self._store = store
+        self._forges = forges
+        self._clock = clock
+        self._posts: set[asyncio.Task[None]] = set()
+        self._is_stopping = False
+
+    async def run(self) -> None:
+        """Until `stop`: deliver what is due."""
+        while not self._is_stopping:
+            if not await self._take():
+                await self.pulse.nap()
+
+    async def stop(self) -> None:
+        """Take nothing new and give posts in flight some seconds."""
+        self._is_stopping = True
+        self.pulse.beat()
+        if self._posts:
+            await asyncio.wait(self._posts, timeout=GRACE_SECONDS)
+        for one in list(self._posts):
+            one.cancel()
+        await asyncio.gather(*self._posts, return_exceptions=True)
+
+    async def _take(self) -> bool:
+        room = MOST_POSTS - len(self._posts)
+        if room <= 0:
+            return False
+        try:
+            due = await self._store.claim_statuses(self._clock.now(), POST_LEASE, room)
+        except StoreUnavailable as error:
+            log.error("no status can be claimed", because=str(error))
+            await asyncio.sleep(1)
+            return False
+        for status in due:
+            one = asyncio.create_task(self._deliver(status))
+            self._posts.add(one)
+            one.add_done_callback(self._ended)
+        return bool(due)
+
+    def _ended(self, one: asyncio.Task[None]) -> None:
+        self._posts.discard(one)
+        self.pulse.beat()
+
+    async def _deliver(self, status: DueStatus) -> None:
+        with structlog.contextvars.bound_contextvars(build=status.owner, sha=status.sha, context=status.context):
+            try:
+                progress = await self._progress(status)
+                await self._store.save_status(status, progress)
+            except StoreUnavailable as error:
+                log.error("status not noted, it will be looked at again", because=str(error))
+            except Exception:
+                log.exception("status failed")
+
+    async def _progress(self, status: DueStatus) -> StatusProgress:
+        as_it_was = StatusProgress(status.posted, None, status.failures, status.failing_since)
+        forge = self._forges.get(status.forge)
+        if forge is None:
+            log.warning("status dropped", because=f"the forge {status.forge} is no longer configured")
+            return replace(as_it_was, stopped=f"the forge {status.forge} is no longer configured")
+        match next_post(status.wanted, status.owner, status.posted, self._clock.now()):
+            case Nothing():
+                return as_it_was
+            case Later(until):
+                return replace(as_it_was, due=until)
+            case Post():
+                return await self._post(status, forge, as_it_was)
+
+    async def _post(self, status: DueStatus, forge: StatusSite, as_it_was: StatusProgress) -> StatusProgress:
+        line = forge.purse(UNKNOWN_CREDENTIAL, self._clock).line
+        try:
+            ask = partial(forge.site.forge.credential, status.full_name)
+            credential = await line.call(lambda: forge.site.line.call(ask))
+            purse = forge.purse(credential, self._clock)
+            line = purse.line
+            if closed := line.closed() or forge.site.line.closed():
+                return replace(as_it_was, due=closed.until)
+            if wait := purse.budget.take():
+                return replace(as_it_was, due=self._clock.now() + timedelta(seconds=wait))
+            await line.call(lambda: forge.site.line.call(lambda: self._send(status, forge)))
+        except Closed as closed:
+            return replace(as_it_was, due=closed.until)
+        except CallError as error:
+            return self._failed(status, as_it_was, error, line)
+        return self._sent(status)
+
+    async def _send(self, status: DueStatus, forge: StatusSite) -> None:
+        with timed_call(status.forge, "postStatus"):
+            await forge.site.forge.post_status(status.full_name, status.sha, status.context, status.wanted)
+
+    def _sent(self, status: DueStatus) -> StatusProgress:
+        now = self._clock.now()
+        STATUS_LAG.labels(status.forge).observe((now - status.wanted_at).total_seconds())
+        log.info("status posted", state=status.wanted.state, description=status.wanted.description)
+        is_pending = not status.wanted.state.is_final
+        before = status.posted.pendings if status.posted and status.posted.owner == status.owner else 0
+        posted = Posted(status.wanted, status.owner, now, before + is_pending)
+        return StatusProgress(posted)
+
+    def _failed(self, status: DueStatus, as_it_was: StatusProgress, error: CallError, line: Line) -> StatusProgress:
+        now = self._clock.now()
+        since, failures = status.failing_since or now, status.failures + 1
+        failing = replace(as_it_was, failures=failures, failing_since=since)
+        log.warning("status not posted", because=str(error), failures=failures)
+        match error:
+            case Refused():
+                return replace(failing, stopped=str(error))
+            case Vanished() if now - since >= COMMIT_PATIENCE:
+                return replace(failing, stopped=f"the commit is not there: {error}")
+            case Throttled():
+                until = error.retry_at or now + LONG_PAUSE
+                line.hold(until, str(error))
+                return replace(as_it_was, due=until)
+            case CredentialRefused() | Unreachable():
+                return replace(as_it_was, due=next_probe(error, line, self._clock))
+            case _:
+                return replace(failing, due=now + backoff(failures))
