@@ -27,14 +27,13 @@ _LIKELY_NAMES = ("main", "master", "v1.2.3", "1.2.3")
 
 def check(report: Report, rules: Mapping[int, Rule]) -> None:
     """Note every pair of rules that cannot both be right, at the later one of the two."""
-    for (first, one), (second, other) in combinations(rules.items(), 2):
-        if one.name == other.name:
-            line = report.line(("rules", first, "name"))
-            report.mistake(("rules", second, "name"), f"is the name of the rule in line {line} too; names are unique")
-        elif one.forge == other.forge and (source := _common((_source(one),), (_source(other),))):
-            pair = _Pair(one, other, source)
-            _check_image_tags(report, second, pair)
-            _check_contexts(report, second, pair)
+    for (_, one), (number, other) in combinations(rules.items(), 2):
+        if one.forge != other.forge or not (source := _common((_source(one),), (_source(other),))):
+            continue
+        pair = _Pair(one, other, source)
+        _check_image_tags(report, number, pair)
+        if one.name != other.name:
+            _check_contexts(report, number, pair)
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,12 +29,20 @@ def rules(report: Report, document: Mapping[str, Any]) -> dict[int, Rule]:
         return {}
     if not raw:
         report.mistake(("rules",), "there is none, so nothing would ever be built; write at least one [[rules]]")
-    found = {}
-    for number, table in enumerate(raw):
-        read = shaped(report, shape.RuleTable, table, ("rules", number))
-        if read and (rule := _rule(report, ("rules", number), read)):
-            found[number] = rule
-    return found
+    read_all = {number: shaped(report, shape.RuleTable, table, ("rules", number)) for number, table in enumerate(raw)}
+    tables = {number: table for number, table in read_all.items() if table is not None}
+    _check_names(report, {number: read.table.name for number, read in tables.items() if "name" not in read.wrong})
+    made = ((number, _rule(report, ("rules", number), read)) for number, read in tables.items())
+    return {number: rule for number, rule in made if rule is not None}
+
+
+def _check_names(report: Report, names: Mapping[int, str]) -> None:
+    first: dict[str, int] = {}
+    for number, name in names.items():
+        if name in first:
+            line = report.line(("rules", first[name], "name"))
+            report.mistake(("rules", number, "name"), f"is the name of the rule in line {line} too; names are unique")
+        first.setdefault(name, number)
 
 
 def _rule(report: Report, place: Place, read: Shaped[shape.RuleTable]) -> Rule | None:
@@ -95,17 +103,18 @@ def _check_lists(report: Report, place: Place, read: Shaped[shape.RuleTable]) ->
     if "image_tags" in read.given and not read.table.image_tags:
         report.mistake((*place, "image_tags"), 'is empty, so nothing would be built; write image_tags = ["{ref}"]')
     for key in ("branches", "tags", "paths", "image_tags"):
-        entries: Sequence[str] = getattr(read.table, key)
-        for number, entry in enumerate(entries):
-            if entry in entries[:number]:
+        seen = set()
+        for number, entry in read.entries(key):
+            if entry in seen:
                 report.mistake((*place, key, number), f"{shown(entry)} is there twice")
+            seen.add(entry)
 
 
 def _check_placeholders(report: Report, place: Place, read: Shaped[shape.RuleTable]) -> None:
     table = read.table
     if {"branches", "tags"} & read.wrong or not (table.branches or table.tags):
         return
-    templates: list[tuple[Place, str]] = [((*place, "image_tags", i), text) for i, text in enumerate(table.image_tags)]
+    templates: list[tuple[Place, str]] = [((*place, "image_tags", i), text) for i, text in read.entries("image_tags")]
     templates += [((*place, key), getattr(table, key)) for key in ("repository", "status_context")]
     for where, template in templates:
         if why := never_filled(template, table.branches, table.tags):

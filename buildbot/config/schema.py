@@ -7,13 +7,18 @@ from typing import Any
 from buildbot.config import shape, values
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
+_CHOICES: dict[str, dict[str, Any]] = {
+    "ForgeTable": {"oneOf": [{"required": ["token"]}, {"required": ["app_id", "private_key"]}]},
+    "RuleTable": {"anyOf": [{"required": ["branches"]}, {"required": ["tags"]}]},
+}
 
 
 def schema() -> dict[str, Any]:
     """The schema as plain values, ready for json.dumps. It knows shapes; references and conflicts are for `check`."""
     made = shape.Document.model_json_schema()
-    for table in (made, *made["$defs"].values()):
+    for name, table in (("Document", made), *made["$defs"].items()):
         _finish(table)
+        table |= _CHOICES.get(name, {})
     for name in ("forges", "registries"):
         made["properties"][name] |= {"minProperties": 1, "propertyNames": {"pattern": f"^{values.KEY.pattern}$"}}
     made["properties"]["rules"]["minItems"] = 1
@@ -21,12 +26,9 @@ def schema() -> dict[str, Any]:
 
 
 def _finish(table: dict[str, Any]) -> None:
+    table.pop("title", None)
     table["required"] = [name for name, key in table["properties"].items() if key.pop(shape.REQUIRED, False)]
     for name, key in table["properties"].items():
         key.pop("title", None)
-        if name in table["required"] or key.get("default") in ("", [], {}):
+        if name in table["required"] or not key.get("default") or isinstance(key["default"], dict):
             key.pop("default", None)
-        if "default" in key and isinstance(key["default"], dict):
-            del key["default"]
-    if not table["required"]:
-        del table["required"]

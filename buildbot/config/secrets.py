@@ -14,6 +14,8 @@ from pathlib import Path
 
 from buildbot.config.mistakes import Place, Report, shown
 
+_TOKEN = re.compile(r"gh[a-z]_|github_pat_")
+
 LARGEST_FILE = 64 * 1024
 
 
@@ -72,14 +74,20 @@ class Secrets:
         return written
 
     def _variable(self, name: str) -> str:
-        value = self.environ.get(name)
+        value, variable = self.environ.get(name), f"the environment variable{_shown_name(name)}"
         if value is None:
-            raise ValueError(f"the environment variable {name} is not set")
+            raise ValueError(f"{variable} is not set")
         if not value.strip():
-            raise ValueError(f"the environment variable {name} is empty")
+            raise ValueError(f"{variable} is empty")
         if any("\ud800" <= letter <= "\udfff" for letter in value):  # how the system's bytes that are no text arrive
-            raise ValueError(f"the environment variable {name} is not UTF-8")
+            raise ValueError(f"{variable} is not UTF-8")
         return value
+
+
+def _shown_name(name: str) -> str:
+    # Somebody who pastes the token itself behind "env:" must not read it in a log.
+    looks_like_a_name = re.fullmatch(r"[A-Z_][A-Z0-9_]{0,99}|[A-Za-z_][A-Za-z0-9_]{0,29}", name)
+    return f" {name}" if looks_like_a_name and not _TOKEN.match(name) else " named here"
 
 
 def _wrong_with_key(pem: str) -> str | None:

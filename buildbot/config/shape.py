@@ -50,6 +50,14 @@ def _time(default: str, description: str) -> Any:
     return Field(default, description=description, examples=[default or "1h"])
 
 
+def _words(*words: str) -> WithJsonSchema:
+    return WithJsonSchema({"type": "string", "enum": list(words)})
+
+
+def _numbers(kind: str, at_least: float, at_most: float) -> WithJsonSchema:
+    return WithJsonSchema({"type": kind, "minimum": at_least, "maximum": at_most})
+
+
 _TIME = WithJsonSchema({"type": "string", "pattern": durations.PATTERN})
 _LIMITS = Limits()
 
@@ -97,8 +105,8 @@ class StoreTable(Table):
 class ForgeTable(Table):
     """`[forges.KEY]`: where pushes come from and statuses go. Its webhooks are received at `/webhooks/KEY`."""
 
-    kind: Annotated[str, AfterValidator(values.one_of(*ForgeKind, later=FORGES_OF_LATER))] = _required(
-        "github", "Which API the forge speaks."
+    kind: Annotated[str, AfterValidator(values.one_of(*ForgeKind, later=FORGES_OF_LATER)), _words(*ForgeKind)] = (
+        _required("github", "Which API the forge speaks.")
     )
     url: Url = _optional("", "https://github.com", "The forge's address. For GitHub https://github.com if left out.")
     api_url: Url = _optional(
@@ -118,25 +126,27 @@ class ForgeTable(Table):
     private_key: Secret = _optional(
         "", "file:/run/secrets/github-app.pem", "The GitHub App's private key, an RSA key in PEM form."
     )
-    writes_per_minute: Annotated[int, AfterValidator(values.number(1, 10_000))] = _optional(
-        60, 60, "How many statuses are written a minute with one credential, at most. GitHub itself allows 80."
+    writes_per_minute: Annotated[int, AfterValidator(values.number(1, 10_000)), _numbers("integer", 1, 10_000)] = (
+        _optional(
+            60, 60, "How many statuses are written a minute with one credential, at most. GitHub itself allows 80."
+        )
     )
 
 
 class RegistryTable(Table):
     """`[registries.KEY]`: where images are built."""
 
-    kind: Annotated[str, AfterValidator(values.one_of(*RegistryKind, later=REGISTRIES_OF_LATER))] = _required(
-        "quay", "Which API the registry speaks."
-    )
+    kind: Annotated[
+        str, AfterValidator(values.one_of(*RegistryKind, later=REGISTRIES_OF_LATER)), _words(*RegistryKind)
+    ] = _required("quay", "Which API the registry speaks.")
     url: Url = _optional("", "https://quay.io", "The registry's address. For Quay https://quay.io if left out.")
     token: Secret = _required("env:QUAY_TOKEN", "An OAuth 2 access token that may write and administer repositories.")
     poll_interval: Interval = _time(
         durations.written(_LIMITS.poll_interval),
         "The shortest time between two looks at a build; longer while nothing can have changed.",
     )
-    polls_per_second: Annotated[float, AfterValidator(values.number(0.01, 1000))] = _optional(
-        5, 5, "How many looks at builds a second, at most, all builds together."
+    polls_per_second: Annotated[float, AfterValidator(values.number(0.01, 1000)), _numbers("number", 0.01, 1000)] = (
+        _optional(5, 5, "How many looks at builds a second, at most, all builds together.")
     )
     request_timeout: CallTime = _time("20s", "How long one call may take.")
     settle_time: Interval = _time(
@@ -199,7 +209,7 @@ class RuleTable(Table):
     context: Annotated[str, AfterValidator(values.path)] = _optional(
         ".", ".", "The folder that is sent to the builder, from the source repository's root."
     )
-    supersede: Annotated[str, AfterValidator(values.one_of(*Supersede))] = _optional(
+    supersede: Annotated[str, AfterValidator(values.one_of(*Supersede)), _words(*Supersede)] = _optional(
         "",
         "cancel",
         "What a newer push does to unfinished builds of the same ref: cancel, queued (drop only what waits), keep. If "

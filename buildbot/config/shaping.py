@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Generic, TypeVar, get_origin
+from typing import Any, Generic, TypeVar, get_origin
 
 from pydantic import ValidationError
 from pydantic.fields import FieldInfo
@@ -38,11 +38,22 @@ _TABLES: Mapping[str, type[shape.Table]] = {
 
 @dataclass(frozen=True, slots=True)
 class Shaped(Generic[T]):
-    """A table as far as it can be read. `wrong`: the keys with mistakes, which have their defaults here."""
+    """A table as far as it can be read. `wrong`: the keys with mistakes, which have their defaults in `table`."""
 
     table: T
     wrong: frozenset[str]
     given: frozenset[str]
+    raw: Mapping[str, Any]
+    wrong_places: frozenset[Place]
+
+    def entries(self, key: str) -> list[tuple[int, str]]:
+        """The entries of a list that are right, with their numbers in the file; the default's if it is not given."""
+        if key not in self.wrong:
+            return list(enumerate(getattr(self.table, key)))
+        raw = self.raw.get(key)
+        if not isinstance(raw, list) or (key,) in self.wrong_places:
+            return []
+        return [(number, entry) for number, entry in enumerate(raw) if (key, number) not in self.wrong_places]
 
 
 def shaped(report: Report, model: type[T], raw: object, place: Place) -> Shaped[T] | None:
@@ -51,14 +62,16 @@ def shaped(report: Report, model: type[T], raw: object, place: Place) -> Shaped[
         report.mistake(place, f"must be a table, written {_title(place)}")
         return None
     wrong = set(_missing(report, model, raw, place))
+    wrong_places: set[Place] = set()
     try:
         table = model.model_validate(raw)
     except ValidationError as error:
         for details in error.errors(include_url=False, include_input=False):
             report.mistake((*place, *details["loc"]), _words(report, details, model))
             wrong.add(str(details["loc"][0]))
+            wrong_places.add(details["loc"])
         table = model.model_validate({key: value for key, value in raw.items() if key not in wrong})
-    return Shaped(table, frozenset(wrong), frozenset(raw) - wrong)
+    return Shaped(table, frozenset(wrong), frozenset(raw) - wrong, raw, frozenset(wrong_places))
 
 
 def _missing(report: Report, model: type[T], raw: Mapping[str, object], place: Place) -> Iterator[str]:

@@ -93,11 +93,10 @@ def _forge(report: Report, key: str, read: Shaped[shape.ForgeTable], secrets: Se
 def _webhook_secrets(
     report: Report, place: Place, read: Shaped[shape.ForgeTable], secrets: Secrets
 ) -> tuple[bytes, ...]:
-    written = read.table.webhook_secrets
     place = (*place, "webhook_secrets")
-    if "webhook_secrets" in read.given and not written:
+    if "webhook_secrets" in read.given and not read.table.webhook_secrets:
         report.mistake(place, 'is empty: every push would be refused; write webhook_secrets = ["env:NAME"]')
-    fetched = (secrets.read((*place, number), text) for number, text in enumerate(written))
+    fetched = [secrets.read((*place, number), text) for number, text in read.entries("webhook_secrets")]
     return tuple(secret.encode() for secret in fetched if secret is not None)
 
 

@@ -243,9 +243,11 @@ def repository(text: str) -> str:
         raise ValueError(f"{shown(text)} has a colon; image tags have their own key, image_tags")
     if illegal := re.search("[A-Z]", literal):
         raise ValueError(f"{shown(text)} has the capital {illegal[0]}; names at Quay are lower case")
-    example = image.repository_name(image.with_placeholders_as(name, "x"))
-    if isinstance(example, image.Unfilled):
-        raise ValueError(f"{shown(text)} {example.why}")
+    if isinstance(image.repository_name(image.with_placeholders_as(name, "x")), image.Unfilled):
+        raise ValueError(
+            f'{shown(text)} is not namespace/name, as in "acme/api": letters, digits, dots, dashes and underscores, '
+            "a letter or digit first"
+        )
     return text
 
 
@@ -271,7 +273,7 @@ def path(text: str) -> str:
         raise ValueError(f"{shown(text)} has a brace; this key takes no placeholders")
     normal = posixpath.normpath(text)
     if normal == ".." or normal.startswith("../"):
-        raise ValueError(f"{shown(text)} leaves the repository; without .. in front it would stay inside")
+        raise ValueError(f"{shown(text)} leaves the repository; paths start at its root and stay inside")
     return "" if normal == "." else normal
 
 
