@@ -78,6 +78,7 @@ async def test_a_thousand_statuses_fit_on_a_commit_and_context_whatever_its_case
     token = world.github.issue_token("ci-bot", collaborator="acme/api")
     for number in range(1000):
         await world.post_status(token, context="Quay/API" if number % 2 else "quay/api")
+    assert len(world.github.statuses("acme/api", world.head)) == 1000
     answer = await world.post_status(token, context="QUAY/api")
     assert answer.status_code == 422
     assert reasons(answer) == ["This SHA and context has reached the maximum number of statuses."]

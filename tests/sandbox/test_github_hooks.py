@@ -128,6 +128,18 @@ async def test_no_answer_is_logged_with_the_code_0(error: Exception, status: str
 
 
 @pytest.mark.anyio
+async def test_a_redirect_is_an_answer_and_not_followed() -> None:
+    asked = []
+
+    def redirect(request: httpx.Request) -> httpx.Response:
+        asked.append(str(request.url))
+        return httpx.Response(307, headers={"Location": "http://elsewhere.test/"})
+
+    attempt = await sent_to(httpx.MockTransport(redirect))
+    assert (attempt.status_code, asked) == (307, [BOT_URL])
+
+
+@pytest.mark.anyio
 async def test_a_bot_has_ten_seconds_to_answer() -> None:
     patience = []
 

@@ -16,7 +16,7 @@ from buildbot.sandbox.github import Change, Push
 from buildbot.sandbox.github_payloads import changed_files, combined_state
 from tests.sandbox.github_world import BOT_URL, World
 
-RECORDED = Path(__file__).parent / "github_recordings"
+RECORDED = Path(__file__).parents[1] / "forges/github/payloads"
 # Null or a value, by what the repository is like.
 NULLABLE = {"description", "homepage", "language", "license", "mirror_url"}
 # Added by GitHub since the recordings of 2018 and 2021; `ping-repository.json` has them.

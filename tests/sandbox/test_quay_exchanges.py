@@ -1,9 +1,10 @@
 """The sandbox's Quay answers what the real one was recorded to answer.
 
-`quay_exchanges.json` holds 322 exchanges with a real Quay (quay/quay at ffba0c7, PostgreSQL, Redis, gunicorn, some behind
-Quay's own nginx), reduced to what matters to a client: secrets, dates and ids are replaced by names, and `given` says what
-was so before. Each is sent again; status, content type, `Location` and `Allow` must be the same, error texts to the letter,
-builds field by field except for id and time, everything else by keys and types. What cannot be set up is named below.
+`quay_exchanges.json` holds 322 exchanges with a real Quay (quay/quay at ffba0c7, PostgreSQL, Redis, gunicorn, some
+behind Quay's own nginx), reduced to what matters to a client: secrets, dates and ids are replaced by names, and
+`given` says what was so before. Each is sent again; status, content type, `Location` and `Allow` must be the same,
+error texts to the letter, builds field by field except for id and time, everything else by keys and types. What
+cannot be set up is named below.
 """
 
 from __future__ import annotations
