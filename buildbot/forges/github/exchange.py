@@ -28,6 +28,7 @@ from buildbot.ports import CallError, Refused, Unanswered, Unreachable
 REDIRECTS = frozenset({301, 307, 308})
 MOST_HOPS = 3
 LARGEST_ANSWER = 8_000_000
+SHORTEST_SECRET = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +71,7 @@ class Exchange:
         try:
             async with asyncio.timeout(self._seconds):
                 return await self._followed(method, url, token, body)
-        except httpx.HTTPError as error:
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
             raise _transport_failure(error, self.host) from error
         except TimeoutError as error:
             raise Unanswered(f"{self.host} did not answer in time", timed_out=True) from error
@@ -84,10 +85,7 @@ class Exchange:
         raise Unanswered(f"{self.host} redirects more than {MOST_HOPS} times")
 
     def _own_target(self, url: httpx.URL, location: str) -> httpx.URL:
-        try:
-            target = url.join(location)
-        except httpx.InvalidURL:
-            raise Unanswered(f"{self.host} redirects to {shown(location)}, which is no address") from None
+        target = url.join(location)
         if target.host != self.host:
             raise Refused(
                 f"{self.host} redirects to {shown(target.host)}, and the token stays here: is `api_url` right?"
@@ -109,7 +107,7 @@ class Exchange:
             text = await _whole(response)
         finally:
             await response.aclose()
-        document = _decoded(text.replace(token.encode(), b"***") if response.status_code >= 300 else text)
+        document = _decoded(text if response.is_success else _without(token, text))
         return Answer(response.status_code, response.headers, document, url.path)
 
 
@@ -139,6 +137,11 @@ async def _whole(response: httpx.Response) -> bytes:
     return bytes(text)
 
 
+def _without(token: str, text: bytes) -> bytes:
+    # No token of GitHub's is this short, and a shorter text may be part of a word that means something.
+    return text.replace(token.encode(), b"***") if len(token) >= SHORTEST_SECRET else text
+
+
 def _decoded(text: bytes) -> object:
     try:
         document: object = json.loads(text)
@@ -147,7 +150,7 @@ def _decoded(text: bytes) -> object:
     return document
 
 
-def _transport_failure(error: httpx.HTTPError, host: str) -> CallError:
+def _transport_failure(error: httpx.HTTPError | httpx.InvalidURL, host: str) -> CallError:
     match error:
         case httpx.ConnectError() | httpx.ConnectTimeout() | httpx.ProxyError() | httpx.UnsupportedProtocol():
             return Unreachable(f"cannot reach {host}: {str(error) or 'no connection in time'}")

@@ -16,11 +16,11 @@ from hypothesis import strategies as st
 
 from buildbot.domain.push import Ignored, PushEvent
 from buildbot.forges.github.webhook import GitHubWebhook
-from buildbot.ports import BadPayload, BadSignature
+from buildbot.ports import BadPayload, BadSignature, Webhook
 
 PAYLOADS = Path(__file__).parent / "payloads"
 GOLDENS = sorted(PAYLOADS.glob("*.golden"))
-WEBHOOK = GitHubWebhook(forge="github", url="https://github.com")
+WEBHOOK: Webhook = GitHubWebhook(forge="github", url="https://github.com")
 SECRET = b"It's a Secret to Everybody"
 HELLO = b"sha256=757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17"
 JSON = {"content-type": b"application/json"}
