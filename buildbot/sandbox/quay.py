@@ -125,7 +125,7 @@ class Quay:
 
     @property
     def builds(self) -> list[Build]:
-        """All builds as they are now, oldest first."""
+        """All builds as they are now, oldest first; ask again when time has passed: a build does not look itself."""
         self._timeline.advance()
         return list(self._builds.all)
 

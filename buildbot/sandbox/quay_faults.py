@@ -107,7 +107,8 @@ class Faults:
 
     def off(self, kind: Fault | str | None = None) -> None:
         """Turns a kind of fault off, or all."""
-        self._switches = [it for it in self._switches if kind is not None and it.kind != Fault(kind)]
+        unwanted = set(Fault) if kind is None else {Fault(kind)}
+        self._switches = [it for it in self._switches if it.kind not in unwanted]
 
     def strike(self, operation: str) -> dict[Fault, Switch]:
         """The faults that this call is to feel, one of each kind; counts them down."""
