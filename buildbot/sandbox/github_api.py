@@ -194,7 +194,7 @@ def create_status(call: Call) -> Response:
     it = call.repository("statuses", "write")
     sha, body = call.path("sha"), call.body
     context = str(body.get("context") or "default")
-    _check_status(body, context)
+    _check_status(call, context)
     if it.unreplicated_calls:
         it.unreplicated_calls -= 1
         raise Refusal(422, f"No commit found for SHA: {sha}")
@@ -203,7 +203,7 @@ def create_status(call: Call) -> Response:
         raise Refusal(422, f"No commit found for SHA: {sha}")
     same = [one for one in it.statuses_of(sha) if one.context.lower() == context.lower()]
     if len(same) >= STATUSES_PER_CONTEXT:
-        raise _invalid("This SHA and context has reached the maximum number of statuses.")
+        raise _invalid(call.state, "This SHA and context has reached the maximum number of statuses.")
     made = Status(
         id=next(call.state.ids),
         sha=sha,
@@ -502,24 +502,30 @@ def _bearer(request: Request) -> str | None:
     return token.strip() if kind.lower() in ("bearer", "token") else None
 
 
-def _invalid(message: str) -> Refusal:
-    error = {"resource": "Status", "code": "custom", "message": message}
-    return Refusal(422, "Validation Failed", errors=[error])
+def _invalid(state: State, message: str, field_name: str | None = None) -> Refusal:
+    # github.com has come to send one text where it, and Enterprise Server, used to send a list of objects.
+    sentence = f"{field_name} {message}" if field_name else message
+    if state.errors_as_text:
+        return Refusal(422, "Validation Failed", errors=f"Validation failed: {sentence[0].upper()}{sentence[1:]}")
+    error = {"resource": "Status", "code": "custom", "message": sentence}
+    return Refusal(422, "Validation Failed", errors=[error | ({"field": field_name} if field_name else {})])
 
 
-def _check_status(body: Json, context: str) -> None:
+def _check_status(call: Call, context: str) -> None:
+    body = call.body
     for name in ("state", "description", "target_url", "context"):
         if not isinstance(body.get(name), str | None):
             raise Refusal(422, f"Invalid request.\n\nFor 'properties/{name}', {body[name]!r} is not a string.")
-    description, target_url = body.get("description") or "", body.get("target_url") or ""
     if body.get("state") not in STATES:
-        raise _invalid("state is not included in the list")
-    if len(description) > DESCRIPTION_LENGTH:
-        raise _invalid(f"description is too long (maximum is {DESCRIPTION_LENGTH} characters)")
-    if len(context) > CONTEXT_LENGTH:
-        raise _invalid(f"context is too long (maximum is {CONTEXT_LENGTH} characters)")
-    if target_url and urlsplit(target_url).scheme not in ("http", "https"):
-        raise _invalid("target_url must use http(s) scheme")
+        raise _invalid(call.state, "is not included in the list", "state")
+    for name, text, longest in (
+        ("description", body.get("description") or "", DESCRIPTION_LENGTH),
+        ("context", context, CONTEXT_LENGTH),
+    ):
+        if len(text) > longest:
+            raise _invalid(call.state, f"is too long (maximum is {longest} characters)", name)
+    if urlsplit(body.get("target_url") or "https:").scheme not in ("http", "https"):
+        raise _invalid(call.state, "must use http(s) scheme", "target_url")
 
 
 def _shown_status(call: Call, it: Repository, one: Status) -> Json:

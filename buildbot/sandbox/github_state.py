@@ -63,7 +63,11 @@ class RateLimits:
 
 @dataclass(slots=True)
 class State:
-    """The sandbox's memory. `names` leads from lower-case names, also former ones, to repositories' ids."""
+    """The sandbox's memory. `names` leads from lower-case names, also former ones, to repositories' ids.
+
+    `errors_as_text` chooses between the two forms in which GitHub explains a 422: the text of github.com today, or the
+    list of objects that older Enterprise Servers send.
+    """
 
     site: Site
     now: Callable[[], datetime]
@@ -73,6 +77,7 @@ class State:
     repositories: dict[int, Repository] = field(default_factory=dict)
     names: dict[str, int] = field(default_factory=dict)
     hooks: list[Hook] = field(default_factory=list)
+    errors_as_text: bool = True
     archive_passes: dict[tuple[str, str], datetime] = field(default_factory=dict)
     ids: itertools.count[int] = field(default_factory=lambda: itertools.count(500_001))
 

@@ -13,8 +13,8 @@ from tests.sandbox.github_world import BOT_URL, World, bearer
 pytestmark = pytest.mark.anyio
 
 
-def reasons(answer: httpx.Response) -> list[str]:
-    return [one["message"] for one in answer.json()["errors"]]
+def reason_of(answer: httpx.Response) -> str:
+    return str(answer.json()["errors"])
 
 
 # Statuses
@@ -46,10 +46,10 @@ async def test_a_status_without_a_context_gets_the_default_one(world: World) -> 
 @pytest.mark.parametrize(
     ("body", "reason"),
     [
-        ({"state": "running"}, "state is not included in the list"),
-        ({"description": "x" * 141}, "description is too long (maximum is 140 characters)"),
-        ({"context": "x" * 256}, "context is too long (maximum is 255 characters)"),
-        ({"target_url": "ftp://bot.test/"}, "target_url must use http(s) scheme"),
+        ({"state": "running"}, "State is not included in the list"),
+        ({"description": "x" * 141}, "Description is too long (maximum is 140 characters)"),
+        ({"context": "x" * 256}, "Context is too long (maximum is 255 characters)"),
+        ({"target_url": "ftp://bot.test/"}, "Target_url must use http(s) scheme"),
     ],
 )
 async def test_a_status_that_breaks_a_rule_is_refused_with_the_rule(
@@ -58,8 +58,23 @@ async def test_a_status_that_breaks_a_rule_is_refused_with_the_rule(
     token = world.github.issue_token("ci-bot", collaborator="acme/api")
     answer = await world.post_status(token, **body)
     assert (answer.status_code, answer.json()["message"]) == (422, "Validation Failed")
-    assert reasons(answer) == [reason]
+    assert reason_of(answer) == f"Validation failed: {reason}"
     assert world.github.statuses("acme/api", world.head) == []
+
+
+async def test_an_older_server_explains_a_refusal_as_a_list_of_objects(world: World) -> None:
+    world.github.state.errors_as_text = False
+    token = world.github.issue_token("ci-bot", collaborator="acme/api")
+    answer = await world.post_status(token, description="x" * 141)
+    assert (answer.status_code, answer.json()["message"]) == (422, "Validation Failed")
+    assert answer.json()["errors"] == [
+        {
+            "resource": "Status",
+            "code": "custom",
+            "field": "description",
+            "message": "description is too long (maximum is 140 characters)",
+        }
+    ]
 
 
 async def test_the_longest_texts_are_still_accepted(world: World) -> None:
@@ -81,7 +96,11 @@ async def test_a_thousand_statuses_fit_on_a_commit_and_context_whatever_its_case
     assert len(world.github.statuses("acme/api", world.head)) == 1000
     answer = await world.post_status(token, context="QUAY/api")
     assert answer.status_code == 422
-    assert reasons(answer) == ["This SHA and context has reached the maximum number of statuses."]
+    reason = "This SHA and context has reached the maximum number of statuses."
+    assert reason_of(answer) == f"Validation failed: {reason}"
+    world.github.state.errors_as_text = False
+    older = await world.post_status(token, context="QUAY/api")
+    assert older.json()["errors"] == [{"resource": "Status", "code": "custom", "message": reason}]
     assert (await world.post_status(token, context="quay/other")).status_code == 201
 
 
