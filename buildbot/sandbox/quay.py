@@ -9,7 +9,7 @@ steered over HTTP; these requests need no token, are not counted in `calls`, and
 
     GET    /_sandbox/state                  builds, pushed tags, calls, faults and settings
     POST   /_sandbox/faults                 {"kind": "lose-answer", "operation": "requestRepoBuild", "times": 1}; also
-                                            "seconds" for `slow` and "tags" for `rewrite-tags` (see quay_faults.Fault)
+                                            "seconds" for `slow`, `late`, "tags" for `rewrite-tags` (quay_faults.Fault)
     DELETE /_sandbox/faults?kind=…          turns one kind off, or all
     POST   /_sandbox/course                 {"course": "fail-build"}: what new builds take from now on (quay_courses)
     POST   /_sandbox/builds/{id}/cancel     a human cancels in Quay's own page
@@ -21,6 +21,7 @@ import asyncio
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import asdict
+from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -41,7 +42,7 @@ from buildbot.sandbox.quay_requests import escape_tag
 from buildbot.sandbox.quay_timeline import Timeline
 from buildbot.sandbox.quay_wire import SCOPE_KEY, Wire
 
-NEVER_ANSWERED = 0
+NEVER_ANSWERED = 0  # in `calls`, of a request that was lost before anything was done
 _METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
 
 
@@ -58,7 +59,7 @@ class Quay:
     ) -> None:
         self.url = url
         self.choose: Callable[[Build], str | Course] = lambda _: "success"
-        self.calls: list[tuple[str, int]] = []
+        self.calls: list[tuple[str, int]] = []  # operation and status, also of answers that were lost
         self.faults = Faults(clock)
         self.features = Features()
         self._timeline = Timeline(clock, speed)
@@ -88,6 +89,8 @@ class Quay:
 
     def grant(self, where: str, user: str, role: str) -> None:
         """Makes a user `admin`, `write` or `read` in a namespace (`acme`) or on one repository (`acme/api`)."""
+        if role not in ("admin", "write", "read"):
+            raise ValueError(f"role {role!r} of {user} in {where}: must be admin, write or read")
         self._access.set_role(where, user, Role[role.upper()])
 
     def add_account(self, name: str, password: str) -> None:
@@ -176,7 +179,10 @@ class Quay:
 
     def _course_of(self, build: Build) -> Course:
         chosen = self.choose(build)
-        return chosen if isinstance(chosen, Course) else COURSES[chosen]
+        course = chosen if isinstance(chosen, Course) else COURSES.get(chosen)
+        if course is None:
+            raise ValueError(f"course {chosen!r}: must be a Course or one of {', '.join(COURSES)}")
+        return course
 
     def _application(self) -> Starlette:
         return Starlette(
@@ -201,16 +207,24 @@ class Quay:
         return response
 
     def _perform(self, call: Call, struck: dict[Fault, Switch]) -> tuple[Response, type[httpx.TransportError] | None]:
+        self._timeline.advance()
         broken = next((error for fault, error in _UNREACHED.items() if fault in struck), None)
         if broken is not None:
             self.calls.append((call.operation, NEVER_ANSWERED))
+            if Fault.LATE in struck:
+                self._timeline.call_in(struck[Fault.LATE].seconds * self.speed, partial(self._do, call))
             return Response(), broken
         response = _answer_of_front(struck)
         if response is None:
-            self._timeline.advance()
-            response = self._api.answer(call.struck_by(struck))
-        self.calls.append((call.operation, response.status_code))
+            response = self._do(call.struck_by(struck))
+        else:
+            self.calls.append((call.operation, response.status_code))
         return response, httpx.RemoteProtocolError if Fault.LOSE_ANSWER in struck else None
+
+    def _do(self, call: Call) -> Response:
+        response = self._api.answer(call)
+        self.calls.append((call.operation, response.status_code))
+        return response
 
     # Steering over HTTP
 
@@ -262,6 +276,7 @@ class Quay:
 _UNREACHED: dict[Fault, type[httpx.TransportError]] = {
     Fault.DOWN: httpx.ConnectError,
     Fault.LOSE_REQUEST: httpx.RemoteProtocolError,
+    Fault.LATE: httpx.RemoteProtocolError,
 }
 
 

@@ -32,7 +32,7 @@ _BUILD_ALLOWS = "DELETE, HEAD, OPTIONS, GET"
 _READ_ALLOWS = "HEAD, OPTIONS, GET"
 _UNAUTHORIZED = ("insufficient_scope", "Unauthorized")
 _NOT_FOUND = ("not_found", "Not Found")
-_BROWSER = re.compile(r"chrome|firefox|safari|opera|msie|edg", re.IGNORECASE)
+_BROWSER = re.compile(r"\b(chrome|firefox|safari|opera|edge?|msie)[/ ]", re.IGNORECASE)
 _BUILD_PATH = re.compile(
     r"/api/v1/repository/(?P<repository>[^/]+(?:/[^/]+)+)/build"
     r"(?P<tail>/(?:(?P<build>[^/]+)(?P<part>/status|/logs)?)?)?"
@@ -46,9 +46,12 @@ _PARTS = {None: "getRepoBuild", "/status": "getRepoBuildStatus", "/logs": "getRe
 
 @dataclass(slots=True)
 class Features:
-    """Settings of a Quay instance, with the defaults of the recorded one."""
+    """Settings of a Quay instance, with the defaults of the recorded one.
 
-    build_manager: str = "ephemeral"
+    `noop_canceller`: as with Quay's default `BUILD_MANAGER`, only a waiting build can be cancelled.
+    """
+
+    noop_canceller: bool = False
     reader_build_logs: bool = False
     anonymous_access: bool = True
     superusers_full_access: bool = False
@@ -254,7 +257,7 @@ class Api:
     def _cancel(self, call: Call, repository: str, build_id: str) -> Response:
         self._writer(call, repository, Role.ADMIN)
         build = self._build_of(call, repository, build_id)
-        can_reach = self.features.build_manager == "ephemeral" and Fault.REDIS_DOWN not in call.faults
+        can_reach = not self.features.noop_canceller and Fault.REDIS_DOWN not in call.faults
         match self.builds.cancel(build, can_reach_builder=can_reach):
             case Cancel.CANCELLED:
                 return answers.as_json("Okay", 201)

@@ -28,6 +28,8 @@ class Fault(StrEnum):
     """It is done, then the connection breaks without an answer."""
     LOSE_REQUEST = "lose-request"
     """The connection breaks before anything is done."""
+    LATE = "late"
+    """The connection breaks at once; it is done all the same, `seconds` later by the clock."""
     DOWN = "down"
     """Nobody listens. Over a socket the connection is taken and dropped: stop the server to have it refused."""
     SLOW = "slow"
@@ -98,11 +100,13 @@ class Faults:
         seconds: float = 0.0,
         tags: tuple[str, ...] = ("latest",),
     ) -> None:
-        """Turns a fault on. `seconds` is for `slow`, `tags` for `rewrite-tags`; ValueError for an unknown name."""
+        """Turns a fault on. `seconds` is for `slow` and `late`, `tags` for `rewrite-tags`; ValueError for a mistake."""
         if operation not in (None, *OPERATIONS):
             raise ValueError(f"operation {operation!r} of the sandbox's Quay: must be one of {', '.join(OPERATIONS)}")
         if times is not None and times < 1:
             raise ValueError(f"times {times} for fault {kind}: must be at least 1, or left out for 'until turned off'")
+        if seconds < 0:
+            raise ValueError(f"seconds {seconds} for fault {kind}: must not be negative")
         self._switches.append(Switch(Fault(kind), operation, times, seconds, tags))
 
     def off(self, kind: Fault | str | None = None) -> None:

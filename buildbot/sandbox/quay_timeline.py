@@ -18,7 +18,7 @@ class Timeline:
     def __init__(self, clock: Callable[[], float], speed: float) -> None:
         self._clock = clock
         self._speed = _checked(speed)
-        self._due: list[tuple[float, int, Callable[[], None]]] = []
+        self._due: list[tuple[float, int, Callable[[], object]]] = []
         self._numbers = itertools.count()
         self._mark = (clock(), 0.0)
         self.elapsed = 0.0
@@ -39,11 +39,11 @@ class Timeline:
         wall, elapsed = self._mark
         return wall + (self.elapsed - elapsed) / self._speed
 
-    def call_in(self, seconds: float, action: Callable[[], None]) -> None:
+    def call_in(self, seconds: float, action: Callable[[], object]) -> None:
         """Does `action` that many recorded seconds from `elapsed` on."""
         self.call_at(self.elapsed + seconds, action)
 
-    def call_at(self, elapsed: float, action: Callable[[], None]) -> None:
+    def call_at(self, elapsed: float, action: Callable[[], object]) -> None:
         """Does `action` at that time; things due at the same time keep the order in which they were given."""
         heapq.heappush(self._due, (elapsed, next(self._numbers), action))
 

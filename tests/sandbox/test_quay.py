@@ -119,8 +119,13 @@ def test_an_impossible_repository_is_refused(name: str, state: str) -> None:
 
 
 def test_an_unknown_role_is_refused() -> None:
-    with pytest.raises(KeyError):
+    with pytest.raises(ValueError, match="must be admin, write or read"):
         Quay().grant("acme", "alice", "owner")
+
+
+async def test_an_unknown_course_is_refused_with_those_there_are(world: World) -> None:
+    with pytest.raises(ValueError, match=r"'sucess': must be .* success, "):
+        await world.request(course="sucess")
 
 
 async def test_the_page_of_a_build_is_there_for_anyone(world: World) -> None:
@@ -145,6 +150,8 @@ async def test_faults_are_turned_on_and_off_over_http(world: World) -> None:
         ("POST", "/_sandbox/faults", {"kind": "no-such"}),
         ("POST", "/_sandbox/faults", {"kind": "500", "operation": "noSuch"}),
         ("POST", "/_sandbox/faults", {"kind": "500", "colour": "red"}),
+        ("POST", "/_sandbox/faults", {"kind": "slow", "seconds": -1}),
+        ("POST", "/_sandbox/faults", {"kind": "slow", "seconds": "long"}),
         ("POST", "/_sandbox/faults", []),
         ("DELETE", "/_sandbox/faults?kind=no-such", None),
         ("POST", "/_sandbox/course", {"course": "no-such"}),

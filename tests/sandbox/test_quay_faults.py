@@ -90,6 +90,19 @@ async def test_a_read_only_registry_refuses_a_bad_token_first_and_reads_on(world
     assert (await world.ask("POST", COLLECTION, "READ", json=ASKED)).status_code == 503
 
 
+@pytest.mark.parametrize("speed", [1.0, 20.0])
+async def test_a_late_request_is_done_after_its_client_gave_up(world: World, speed: float) -> None:
+    world.quay.speed = speed
+    world.quay.faults.on(Fault.LATE, "requestRepoBuild", times=1, seconds=20.0)
+    with pytest.raises(httpx.TransportError):
+        await world.ask("POST", COLLECTION, json=ASKED)
+    world.turn(19.0)
+    assert world.quay.builds == []
+    world.turn(1.5)
+    assert [it.requested_at for it in world.quay.builds] == pytest.approx([world.now - 0.5])
+    assert world.quay.calls == [("requestRepoBuild", 0), ("requestRepoBuild", 201)]
+
+
 async def test_a_slow_answer_is_one_to_a_request_that_was_done_at_once(world: World) -> None:
     world.quay.faults.on(Fault.SLOW, "requestRepoBuild", seconds=3600.0)
     with anyio.move_on_after(0.01) as waiting:
