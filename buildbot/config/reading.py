@@ -21,7 +21,7 @@ _SYNTAX = (
     (re.compile("Cannot overwrite a value"), "a key is set here a second time; keep one of the two"),
     (re.compile("Cannot declare .* twice"), "this table is already there; put its keys together, or name it otherwise"),
     (re.compile("Invalid value"), 'a value cannot be read; texts stand in quotes, as in key = "value"'),
-    (re.compile("Unescaped '\\\\\\\\'"), "a backslash stands alone; write \\\\, or put the text in single quotes"),
+    (re.compile(r"Unescaped '\\'"), "a backslash stands alone; write \\\\, or put the text in single quotes"),
 )
 
 

@@ -18,7 +18,7 @@ def schema() -> dict[str, Any]:
     made = shape.Document.model_json_schema()
     for name, table in (("Document", made), *made["$defs"].items()):
         _finish(table)
-        table |= _CHOICES.get(name, {})
+        table.update(_CHOICES.get(name, {}))
     for name in ("forges", "registries"):
         made["properties"][name] |= {"minProperties": 1, "propertyNames": {"pattern": f"^{values.KEY.pattern}$"}}
     made["properties"]["rules"]["minItems"] = 1
