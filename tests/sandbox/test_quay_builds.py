@@ -187,6 +187,16 @@ async def test_a_finished_build_frees_the_namespace_s_queue(world: World, course
     assert (await world.ask("POST", path, json=body)).status_code == 201
 
 
+async def test_a_build_without_a_try_left_no_longer_counts_against_the_queue(world: World) -> None:
+    world.quay.limit_queue("acme", 1)
+    stuck = await world.request(course="stuck-waiting")
+    path, body = "/acme/app/build/", {"archive_url": "https://x/y"}
+    world.turn(20.5)
+    assert (tries(world.quay.build(stuck.id)), (await world.ask("POST", path, json=body)).status_code) == (1, 429)
+    world.turn(10.0)
+    assert (tries(world.quay.build(stuck.id)), (await world.ask("POST", path, json=body)).status_code) == (0, 201)
+
+
 async def test_the_queue_limit_counts_namespaces_that_begin_the_same(world: World) -> None:
     world.quay.add_repository("acme2/app")
     world.quay.grant("acme2", "alice", "admin")
