@@ -128,6 +128,14 @@ def test_archives_of_an_enterprise_server_lie_below_its_own_address() -> None:
     assert read[0].archive.url == "https://git.example.com/chmouel/scratchmyback/archive/{sha}.tar.gz"
 
 
+@pytest.mark.parametrize(
+    ("path", "value"), [("ref", "refs/tags/v1"), ("before", "0" * 40), ("before", "0" * 64), ("after", "0" * 40)]
+)
+def test_a_tag_and_a_ref_without_a_before_or_after_prove_no_changed_paths(path: str, value: str) -> None:
+    assert pushed(plain()).changed_paths == ("OWNERS",)
+    assert pushed(changed(path, value)).changed_paths is None
+
+
 def test_without_a_pusher_the_sender_is_named() -> None:
     assert pushed(changed("pusher", None)).pusher == "chmouel"
     assert pushed(changed("pusher", {"name": "deploy key"})).pusher == "deploy key"

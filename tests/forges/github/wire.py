@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -48,6 +49,7 @@ class Wire:
         self.requests.append(request)
         assert self.answers, f"not scripted: {request.method} {request.url}"
         following = self.answers.pop(0)
+        await asyncio.sleep(0)  # as on a real wire, others go on while this one waits
         if isinstance(following, Exception):
             raise following
         return following if isinstance(following, httpx.Response) else following(request)
