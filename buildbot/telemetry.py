@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from typing import Any, TextIO
 
 import structlog
-from prometheus_client import CollectorRegistry, Counter, Histogram
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 STRUCK_OUT = "•••"
 SHORTEST_SECRET = 4
@@ -36,6 +36,9 @@ STATUS_LAG = Histogram(
 ACKNOWLEDGE_SECONDS = Histogram(
     "buildbot_acknowledge_seconds", "From a delivery's first byte to its answer", ["forge"], registry=REGISTRY
 )
+UNFINISHED_BUILDS = Gauge("buildbot_builds", "Unfinished builds by phase", ["phase"], registry=REGISTRY)
+UNDELIVERED_STATUSES = Gauge("buildbot_statuses_due", "Statuses that wait to be posted", registry=REGISTRY)
+OLDEST_BUILD = Gauge("buildbot_oldest_build_seconds", "Age of the oldest unfinished build", registry=REGISTRY)
 
 
 class Redaction:

@@ -1,0 +1,32 @@
+"""The `buildbot` command: one file for each thing it does, all put together here.
+
+Exit codes are the same everywhere: 0 done, 1 no (nothing would build, a build ended otherwise than told, a check failed),
+2 the configuration or the command line is wrong. A mistake of the person's never shows a traceback.
+"""
+
+from __future__ import annotations
+
+import typer
+
+from buildbot.cli import builds, check, demo, doctor, explain, schema, serve
+
+app = typer.Typer(
+    name="buildbot",
+    help="Pushes in, container images out: builds on Quay for every push, with the result on the commit.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+    rich_markup_mode=None,
+)
+app.command("serve")(serve.serve)
+app.command("demo")(demo.demo)
+app.command("check")(check.check)
+app.command("explain")(explain.explain)
+app.add_typer(builds.app, name="builds")
+app.command("doctor")(doctor.doctor)
+app.command("schema")(schema.schema)
+
+
+def main() -> None:
+    """The console script."""
+    app()

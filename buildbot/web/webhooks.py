@@ -1,0 +1,148 @@
+"""`POST /webhooks/{forge}`: the size first, the signature over the raw bytes second, and only then anything is parsed.
+
+The body is read as a stream with the signature computed on the way. What is too large is refused as soon as that is
+known, and the body of an unsigned delivery is counted but not kept. A 2xx is given only after the commit; every
+refusal is one line that says what is wrong, which is what people find in the forge's delivery log.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Mapping, Sequence
+
+import structlog
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from buildbot.domain.decision import Decision
+from buildbot.engine.intake import Intake
+from buildbot.engine.pacing import Clock
+from buildbot.ports import BadPayload, BadSignature, Delivery, Recorded, StoreUnavailable, Verifier, Webhook
+from buildbot.telemetry import ACKNOWLEDGE_SECONDS, DELIVERIES
+
+log = structlog.get_logger(__name__)
+
+LARGEST_BODY = 25 * 1024 * 1024
+BODY_SECONDS = 60.0
+PLANNED = frozenset({Decision.PLANNED, Decision.SUPERSEDED})
+
+
+class RefusedDelivery(Exception):
+    """A delivery that is not taken: the HTTP status, and why."""
+
+    def __init__(self, status: int, reason: str) -> None:
+        super().__init__(reason)
+        self.status = status
+
+
+class WebhookEndpoint:
+    """The endpoint of all forges; `secrets` has those of each, several while they rotate."""
+
+    def __init__(
+        self, intake: Intake, webhooks: Mapping[str, Webhook], secrets: Mapping[str, Sequence[bytes]], clock: Clock
+    ) -> None:
+        self._intake = intake
+        self._webhooks = webhooks
+        self._secrets = secrets
+        self._clock = clock
+
+    def routes(self) -> list[Route]:
+        """The route."""
+        return [Route("/webhooks/{forge}", self.receive, methods=["POST"], name="webhook")]
+
+    async def receive(self, request: Request) -> Response:
+        """Answer one delivery."""
+        forge, started = request.path_params["forge"], time.perf_counter()
+        known = forge if forge in self._webhooks else "unknown"
+        try:
+            delivery = await self._read(request, forge)
+            recorded = await self._intake.take(delivery)
+        except RefusedDelivery as refused:
+            return _refusal(known, refused.status, str(refused))
+        except BadPayload as bad:
+            return _refusal(known, 400, str(bad))
+        except StoreUnavailable as away:
+            return _refusal(known, 503, f"the delivery could not be recorded, send it again: {away}")
+        finally:
+            ACKNOWLEDGE_SECONDS.labels(known).observe(time.perf_counter() - started)
+        return JSONResponse(_answer(delivery, recorded), 202 if recorded.decision in PLANNED else 200)
+
+    async def _read(self, request: Request, forge: str) -> Delivery:
+        webhook = self._webhooks.get(forge)
+        if webhook is None:
+            known = ", ".join(self._webhooks)
+            raise RefusedDelivery(404, f"no forge of this name is configured; there is: {known}")
+        headers = {name.decode("latin-1").lower(): value for name, value in request.headers.raw}
+        body = await self._verified_body(request, webhook, forge, headers)
+        guid, event = webhook.identify(headers)
+        return Delivery(forge, guid, event, webhook.decode(headers, body), self._clock.now())
+
+    async def _verified_body(
+        self, request: Request, webhook: Webhook, forge: str, headers: Mapping[str, bytes]
+    ) -> bytes:
+        _refuse_announced_size(headers)
+        try:
+            verifier = webhook.verifier(headers, self._secrets[forge])
+        except BadSignature as unsigned:
+            await _take_in(request, None)
+            raise RefusedDelivery(401, str(unsigned)) from None
+        body = await _take_in(request, verifier)
+        try:
+            verifier.check()
+        except BadSignature as wrong:
+            raise RefusedDelivery(401, str(wrong)) from None
+        return body
+
+
+def _refuse_announced_size(headers: Mapping[str, bytes]) -> None:
+    announced = headers.get("content-length", b"0")
+    if announced.isdigit() and int(announced[:20]) > LARGEST_BODY:
+        raise _too_large()
+
+
+async def _take_in(request: Request, verifier: Verifier | None) -> bytes:
+    """The body, bounded. Without a verifier nothing of it is kept."""
+    chunks: list[bytes] = []
+    size = 0
+    try:
+        async with asyncio.timeout(BODY_SECONDS):
+            async for chunk in request.stream():
+                size += len(chunk)
+                if size > LARGEST_BODY:
+                    raise _too_large()
+                if verifier is not None:
+                    verifier.update(chunk)
+                    chunks.append(chunk)
+    except (TimeoutError, ClientDisconnect):
+        raise RefusedDelivery(400, "the body did not arrive whole") from None
+    return b"".join(chunks)
+
+
+def _too_large() -> RefusedDelivery:
+    return RefusedDelivery(413, f"the delivery is larger than {LARGEST_BODY // 1024 // 1024} MiB")
+
+
+def _refusal(forge: str, status: int, reason: str) -> Response:
+    DELIVERIES.labels(forge, "refused").inc()
+    log.warning("delivery refused", forge=forge, status=status, because=reason)
+    return JSONResponse({"error": reason}, status)
+
+
+def _answer(delivery: Delivery, recorded: Recorded) -> dict[str, object]:
+    return {
+        "delivery": delivery.id,
+        "decision": recorded.decision,
+        "reason": recorded.reason,
+        "builds": [
+            {
+                "id": build.id,
+                "rule": build.request.rule,
+                "repository": build.request.repository,
+                "image_tags": list(build.request.image_tags),
+            }
+            for build in recorded.builds
+        ],
+        "rules": dict(recorded.rules),
+    }
