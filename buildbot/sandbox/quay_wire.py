@@ -43,7 +43,7 @@ class Wire:
 async def _break(error: type[httpx.TransportError], receive: Receive, send: Send) -> None:
     transport = getattr(getattr(send, "__self__", None), "transport", None)
     if transport is None:
-        raise error("the sandbox's Quay broke the connection")
+        raise error("the sandbox's Quay gave no answer")
     transport.abort()
     while (await receive())["type"] != "http.disconnect":
         pass
