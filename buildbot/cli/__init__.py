@@ -1,14 +1,14 @@
 """The `buildbot` command: one file for each thing it does, all put together here.
 
-Exit codes are the same everywhere: 0 done, 1 no (nothing would build, a build ended otherwise than told, a check failed),
-2 the configuration or the command line is wrong. A mistake of the person's never shows a traceback.
+Exit codes are the same everywhere: 0 done, 1 no (nothing would build, a build ended otherwise than told, a check
+failed), 2 the configuration or the command line is wrong. A mistake of the person's never shows a traceback.
 """
 
 from __future__ import annotations
 
 import typer
 
-from buildbot.cli import builds, check, demo, doctor, explain, schema, serve
+from buildbot.cli import builds, check, demo, explain, schema, serve
 
 app = typer.Typer(
     name="buildbot",
@@ -23,7 +23,7 @@ app.command("demo")(demo.demo)
 app.command("check")(check.check)
 app.command("explain")(explain.explain)
 app.add_typer(builds.app, name="builds")
-app.command("doctor")(doctor.doctor)
+# app.command("doctor")(doctor.doctor)
 app.command("schema")(schema.schema)
 
 
