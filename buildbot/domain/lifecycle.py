@@ -18,9 +18,13 @@ Why it is shaped like this:
   `settle_time`, allows another attempt. A build asked for before looks once more directly before it asks again.
 - One image tag has one writer at a time, in the order of the pushes (`seq`): a build holds its tags from PLANNED until
   it is final, so that an older build that refuses to be cancelled still cannot overwrite what a newer one pushed.
-- A DELETE is sent only in phases that it can end for good. Elsewhere Quay answers 400 *and destroys the queue item*.
-- `internalerror` is not final (Quay retries twice); `expired` is final only when it lasts, or when the log shows three
-  attempts; `cannot_load` is no observation; `waiting` can last for ever.
+- A DELETE is sent only in phases that it can end for good, and only on a fresh read: polls may be half a minute apart,
+  and one that meets `internalerror` is answered 400 *and destroys the queue item*, so that the build reads `expired`
+  and holds its image tags for the whole grace time. After two DELETEs whose answers were lost it is only watched.
+- `internalerror` is not final (Quay retries twice); `expired` is final only when it lasts, or when it is read once more
+  after the log showed three attempts; `cannot_load` is no observation; `waiting` can last for ever.
+- What certainly never left (`NOT_SENT`, `Blocked`) takes its intent back, so that it reads as if it had not been tried.
+- Every limit ends in words. Time that nobody could observe does not end a build whose cancel has not been tried yet.
 """
 
 from __future__ import annotations

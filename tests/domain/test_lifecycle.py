@@ -732,6 +732,7 @@ def test_a_resolved_commit_fills_in_the_request() -> None:
 def test_a_commit_that_cannot_be_resolved_ends_a_build_only_when_it_never_can(kind: Failure, phase: BuildPhase) -> None:
     after = evolve(replace(a_build(), commit=None), ResolveCommit(), Failed(kind, "no"), SCENE)
     assert after.seen.phase is phase
+    assert after.seen.because == ("no" if phase is P.PLANNED else "the tag's commit could not be found: no")
 
 
 def test_waiting_for_a_tag_is_told_and_costs_no_patience() -> None:
