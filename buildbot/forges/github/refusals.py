@@ -36,12 +36,15 @@ _LOCKED_OUT = "login attempts"
 
 
 def words_of(answer: Answer) -> str:
-    """GitHub's `message` and those of its `errors`, in one line; "no reason given" when it says nothing."""
+    """GitHub's `message` and those of its `errors`, in one line; "no reason given" when it says nothing.
+
+    `errors` is a list on older servers and one text on github.com today.
+    """
     said = answer.document
     if not isinstance(said, dict):
         return "no reason given"
     errors = said.get("errors")
-    details = [_detail(error) for error in errors] if isinstance(errors, list) else []
+    details = [_detail(error) for error in (errors if isinstance(errors, list) else [errors])]
     texts = [text for text in (said.get("message"), *details) if isinstance(text, str)]
     line = " ".join("".join(c if is_clean(c) else " " for c in ": ".join(filter(None, texts))).split())
     return (line if len(line) <= WORDS_LIMIT else line[: WORDS_LIMIT - 1] + "…") or "no reason given"

@@ -117,6 +117,7 @@ MAXIMUM = "This SHA and context has reached the maximum number of statuses."
     [
         (said(422, f"No commit found for SHA: {SHA}"), Vanished, "No commit found"),
         (answer(422, {"message": "Validation Failed", "errors": [{"message": MAXIMUM}]}), Refused, MAXIMUM),
+        (answer(422, {"message": "Validation Failed", "errors": MAXIMUM}), Refused, MAXIMUM),
         (said(422, "Validation Failed"), Refused, "Validation Failed"),
         (said(404, "Not Found"), Refused, "may not write its commit statuses"),
         (page(404), Unavailable, "wrong `api_url`"),
