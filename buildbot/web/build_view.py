@@ -22,6 +22,7 @@ from buildbot.web.hostile_text import quoted, web_address
 RELOAD_SECONDS = 10
 MESSAGE_LIMIT = 200
 TITLE_LIMIT = 80
+LOG_ANCHOR = "#log"
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,7 +162,7 @@ def _wanted(goal: Goal) -> str:
     why = f": {cancelled_in_words(goal.reason, goal.detail)}" if goal.reason else ""
     match goal.kind:
         case GoalKind.BUILD:
-            return "a build"
+            return ""
         case GoalKind.CANCEL:
             return f"to be cancelled{why}"
         case GoalKind.CANCEL_QUEUED:
@@ -245,7 +246,7 @@ def _why_no_log(build: Build, log: Sequence[str] | None) -> str:
 
 
 def _links(build: Build, registry_page: str | None) -> tuple[Fact, ...]:
-    links = [Fact("", "This build at Quay", web_address(registry_page))]
+    links = [Fact("", "The end of the log", LOG_ANCHOR), Fact("", "This build at Quay", web_address(registry_page))]
     if build.rebuild_of:
         links.append(Fact("", "The build that this one repeats", f"./{quoted(build.rebuild_of)}"))
     return tuple(link for link in links if link.href)

@@ -143,6 +143,7 @@ async def test_a_page_says_what_was_pushed_and_asked() -> None:
         assert fact in page.text
     assert "Because it was slow" not in page.text
     assert page.links == [
+        "#log",
         "https://quay.io/repository/acme/api/build/quay-1",
         "https://github.com/acme/api",
         f"https://github.com/acme/api/commit/{COMMIT}",
@@ -267,7 +268,7 @@ def assert_harmless(page: Markup, page_bytes: bytes) -> None:
     """Nothing of the page is markup or a link that a stranger wrote."""
     allowed = {"html", "head", "meta", "title", "style", "body", "main", "header", "div", "h1", "h2", "p", "section"}
     assert page.tags <= allowed | {"dl", "dt", "dd", "code", "ol", "li", "time", "span", "pre", "a"}
-    assert all(link.startswith(("https://", "./")) for link in page.links)
+    assert all(link == "#log" or link.startswith(("https://", "./")) for link in page.links)
     assert not set(page_bytes.decode()) & {"\x00", "\x1b", "\x7f", "\x9b", "\u202e", "\u2066"}
 
 
@@ -295,7 +296,7 @@ def test_no_text_at_all_breaks_the_page_or_the_json(text: str) -> None:
 @pytest.mark.parametrize("url", ["javascript:alert(1)", "data:text/html,x", "//evil.example", "https://a@evil.example"])
 async def test_what_is_no_plain_web_address_becomes_no_link(url: str) -> None:
     page = await read(story(build(compare_url=url, source=replace(SOURCE, html_url=url), quay_id=None)))
-    assert page.links == []
+    assert page.links == ["#log"]
     assert "acme/api" in page.text
 
 
