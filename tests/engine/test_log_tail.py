@@ -169,12 +169,12 @@ async def test_a_build_asked_for_again_has_another_log() -> None:
         assert await it.tails.tail(build(quay_id="quay-2")) == ("of the second",)
 
 
-async def test_a_closed_line_is_not_called() -> None:
+async def test_a_closed_line_is_not_called_and_costs_no_turn() -> None:
     async with world() as it:
-        it.line.hold(NOW + timedelta(minutes=1), "resting")
+        it.line.hold(NOW + timedelta(seconds=1), "resting")
         assert await it.tails.tail(build()) is None
         assert it.quay.asked == []
-        it.seconds = 61.0
+        it.seconds = 1.0
         assert await it.tails.tail(build()) == ("Step 1/1 : FROM scratch",)
 
 

@@ -163,6 +163,13 @@ async def test_every_step_has_its_time_and_how_long_it_took_until_then() -> None
     assert ("time", {"datetime": "2026-03-01T12:02:10+00:00"}) in page.elements
 
 
+async def test_a_clock_that_was_set_back_makes_no_negative_time() -> None:
+    told = story(build(created_at=NOW + timedelta(seconds=1)), "asked Quay for the build")
+    page = await read(told)
+    assert "Under way for 0 s." in page.text
+    assert "+0 s asked Quay" in page.text
+
+
 @pytest.mark.parametrize("phase", list(P))
 async def test_only_the_page_of_an_unfinished_build_reloads_itself(phase: P) -> None:
     page = await read(story(build(phase)))
