@@ -27,7 +27,9 @@ def parse(text: str) -> timedelta:
 
 
 def written(duration: timedelta) -> str:
-    """The duration in the largest unit that needs no fraction, as a configuration would have it."""
+    """The duration in the largest unit that needs no fraction; one day is "24h", as people say it."""
+    if duration == timedelta(days=1):
+        return "24h"
     for unit, length in _UNITS.items():
         if duration and not duration % length:
             return f"{duration // length}{unit}"

@@ -155,39 +155,10 @@ _WORDS = sorted(
     | {"name", "source", "branches", "tags", "paths", "repository", "image_tags", "dockerfile", "context", "url"}
     | {"app_id", "private_key", "poll_interval", "settle_time", "status_context", "timeout", "lease", "nonsense"}
 )
-_TEXTS = st.sampled_from(
-    [
-        "acme/api",
-        "env:HOOK",
-        "env:",
-        "file:",
-        "file:\x00",
-        "main",
-        "**",
-        "!**",
-        "{ref}",
-        "{default_branch?x}",
-        "{",
-        "5s",
-        "github",
-        "quay",
-        "quay:a/b",
-        "http://[::1",
-        "[::1]:1",
-        "a:99999",
-        "$X",
-        "é",
-        "../..",
-        "\x7f",
-        "",
-        "!",
-        "[",
-        "acme/{sha}",
-        "0s",
-        "1e9d",
-        "postgresql://[",
-    ]
-)
+_REFERENCES = ["acme/api", "env:HOOK", "env:", "file:", "file:\0", "github", "quay", "quay:a/b", "$X", "acme/{sha}"]
+_PATTERNS = ["main", "**", "!**", "!", "[", "{ref}", "{default_branch?x}", "{", "../..", "", "é", "\x7f"]
+_ADDRESSES = ["http://[::1", "[::1]:1", "a:99999", "postgresql://[", "5s", "0s", "1e9d"]
+_TEXTS = st.sampled_from([*_REFERENCES, *_PATTERNS, *_ADDRESSES])
 _VALUES = st.recursive(
     _TEXTS | st.text(max_size=8) | st.integers() | st.floats() | st.booleans() | st.datetimes(),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(_WORDS), inner, max_size=4),
