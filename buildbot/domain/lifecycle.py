@@ -481,8 +481,9 @@ def _absent(build: Build, now: datetime) -> Build:
 
 def _accepted(build: Build, accepted: Accepted, scene: Scene) -> Build:
     wanted = build.request.image_tags
-    is_as_asked = set(accepted.tags) == set(wanted)
-    wrong = "" if is_as_asked else f"Quay took {', '.join(accepted.tags) or 'no tag'} instead of {', '.join(wanted)}"
+    # An answer without tags says nothing about them; Quay itself always has one at least.
+    is_as_asked = not accepted.tags or set(accepted.tags) == set(wanted)
+    wrong = "" if is_as_asked else f"Quay took {', '.join(accepted.tags)} instead of {', '.join(wanted)}"
     taken = _with(
         _moved(build, P.WAITING),
         quay_id=accepted.quay_id,

@@ -26,7 +26,16 @@ from buildbot.forges.fields import Fields, shown, storable
 from buildbot.forges.github.exchange import Answer, Exchange
 from buildbot.forges.github.names import is_sha, quoted, repository_path
 from buildbot.forges.github.refusals import failure_of, words_of
-from buildbot.ports import BadPayload, CredentialRefused, Refused, Repository, Unanswered, Unreachable, Vanished
+from buildbot.ports import (
+    BadPayload,
+    CredentialRefused,
+    Refused,
+    Repository,
+    Unanswered,
+    Unavailable,
+    Unreachable,
+    Vanished,
+)
 
 CONTEXT_LIMIT = 255
 DEEPEST_TAG = 5
@@ -111,12 +120,13 @@ class GitHubApi:
         async with self._asking_for_user:
             if self._users_budget is None:
                 self._users_budget = await self._ask_for_budget()
-            return self._users_budget
+            return self._users_budget or self._nameless_budget
 
     async def post_status(self, full_name: str, sha: str, context: str, status: CommitStatus) -> None:
         """Post a commit status, once. `Vanished`: no such commit (yet). `Refused`: never will be, in GitHub's words.
 
-        Sends at most 140 characters of the description and 255 of the context, and `target_url` only if it is http(s).
+        A 201 is taken at its word, whatever its body: sending again would only make a second status. Sends at most
+        140 characters of the description and 255 of the context, and `target_url` only if it is http(s).
         """
         doing = f"a status of {full_name}"
         if not is_sha(sha):
@@ -128,7 +138,8 @@ class GitHubApi:
                 f"GitHub refused {doing}: the credential does not see the repository,"
                 f" or may not write its commit statuses ({words_of(answer)})"
             )
-        self._expect(answer, 201, doing)
+        if answer.status != 201:
+            raise failure_of(answer, doing, self._now())
 
     async def commit_of_tag(self, full_name: str, tag_object: str) -> str:
         """The commit that a tag's object finally points to, through at most five tags of tags.
@@ -175,11 +186,18 @@ class GitHubApi:
             expires=answer.headers.get("github-authentication-token-expiration"),
         )
 
-    async def _ask_for_budget(self) -> str:
+    @property
+    def _nameless_budget(self) -> str:
+        return f"token:{self._exchange.host}"
+
+    async def _ask_for_budget(self) -> str | None:
+        """The name of the budget, None to ask again next time: a status must not wait for what only paces it."""
         try:
             return f"user:{(await self.user()).login}"
         except (Refused, Vanished):
-            return f"token:{self._exchange.host}"
+            return self._nameless_budget
+        except (Unavailable, Unanswered):
+            return None
 
     async def _peeled(self, full_name: str, tag_object: str, hops: int = DEEPEST_TAG) -> str:
         path = f"{repository_path(full_name)}/git/tags/{quoted(tag_object)}"

@@ -127,7 +127,6 @@ MAXIMUM = "This SHA and context has reached the maximum number of statuses."
         (said(429, "slow"), Throttled, "slow"),
         (said(500, "oops"), Unanswered, "500"),
         (page(502), Unanswered, "502"),
-        (page(201), Unanswered, "not with a JSON object"),
         (answer(200, {"id": 1}), Unanswered, "200"),
         (page(200), Unanswered, "200"),
         (httpx.ReadTimeout(""), Unanswered, "in time"),
@@ -217,6 +216,19 @@ async def test_a_passing_failure_to_ask_for_the_user_is_not_remembered() -> None
         with pytest.raises(CredentialRefused):
             await forge.credential(REPO)
         assert await forge.credential(REPO) == "user:x"
+
+
+async def test_statuses_do_not_wait_for_the_name_of_a_budget() -> None:
+    async with wired(page(404), answer(200, {"login": "x"})) as (client, _):
+        forge = api(client)
+        assert await forge.credential(REPO) == "token:github.test"
+        assert await forge.credential(REPO) == "user:x"
+
+
+async def test_a_201_is_taken_at_its_word_so_that_no_status_is_sent_twice() -> None:
+    async with wired(page(201)) as (client, wire):
+        await api(client).post_status(REPO, SHA, "quay/api", PENDING)
+    assert len(wire.requests) == 1
 
 
 async def test_a_credential_that_has_a_name_is_not_asked_for() -> None:
