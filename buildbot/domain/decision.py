@@ -3,7 +3,8 @@
 Superseding is by the history of the ref, never by arrival: a push supersedes only unfinished builds of the same ref
 that stand before it, only under the rules for which it plans a build itself (a docs-only push must not kill the build
 of the code before it), and a push that arrives after its successor is superseded at birth only where that successor
-was built. Pure: the store hands in what stands (`Standing`) inside its transaction and writes down the `Verdict`.
+was built. Deleting the ref ends all that stands before it, under all rules, also what arrives later. Pure: the store
+hands in what stands (`Standing`) inside its transaction and writes down the `Verdict`.
 """
 
 from __future__ import annotations
@@ -12,9 +13,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
-from buildbot.domain.build import Build, BuildId, BuildRequest, CancelReason, Goal, GoalKind
+from buildbot.domain.build import COMMIT_PLACEHOLDERS, BuildId, BuildRequest, CancelReason, Goal, GoalKind
 from buildbot.domain.history import Late, Move, Next, Placement, Repetition, place
-from buildbot.domain.push import PushEvent, RefKind, short
+from buildbot.domain.lifecycle import cancelled_in_words
+from buildbot.domain.push import PushEvent, short
 from buildbot.domain.rule import Planned, Rule, RulePlan, Skipped, Supersede, plan_builds, planned
 
 
@@ -38,12 +40,25 @@ class LastPlan:
 
 
 @dataclass(frozen=True, slots=True)
+class Unfinished:
+    """As much of a build that has not ended as superseding asks about; hundreds of one ref may stand there."""
+
+    id: BuildId
+    rule: str
+    position: float
+    goal: GoalKind = GoalKind.BUILD
+
+
+@dataclass(frozen=True, slots=True)
 class Standing:
-    """What is known of a ref when a push to it arrives: its moves in order, the last plan per rule, what still runs."""
+    """What is known of a ref when a push to it arrives: its moves in order, the last plan per rule, what still runs.
+
+    Builds that are to be cancelled for good already may be left out of `unfinished`: nothing turns them further.
+    """
 
     moves: tuple[Move, ...] = ()
     plans: Mapping[str, LastPlan] = field(default_factory=dict)
-    unfinished: tuple[Build, ...] = ()
+    unfinished: tuple[Unfinished, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,9 +103,9 @@ def judge(push: PushEvent, standing: Standing, rules: Sequence[Rule]) -> Verdict
 def _judge_deletion(push: PushEvent, standing: Standing, placement: Placement, move: Move) -> Verdict:
     what = f"{push.kind} {push.ref_name}"
     if isinstance(placement, Late):
-        return Verdict(Decision.IGNORED, f"{what} was pushed again after this deletion", move)
+        return Verdict(Decision.IGNORED, f"{what} was pushed again after this deletion, which arrived late", move)
     goal = Goal(GoalKind.CANCEL, CancelReason.DELETED, what)
-    goals = tuple((build.id, goal) for build in standing.unfinished if _may_turn(build, goal))
+    goals = tuple((build.id, goal) for build in standing.unfinished if _may_turn(build.goal, goal))
     if not goals:
         return Verdict(Decision.IGNORED, f"{what} was deleted; nothing was running for it", move)
     return Verdict(Decision.CANCELLED, f"{what} was deleted; {_count(len(goals), 'build')} cancelled", move, (), goals)
@@ -104,32 +119,46 @@ def _judge_push(
     wanted = planned(plans)
     if not wanted:
         return Verdict(Decision.IGNORED, _why_nothing(plans), move, rules=_explained(plans))
-    builds = tuple(_newborn(plan, push.kind, standing, move) for plan in wanted)
+    builds = tuple(_newborn(plan, push, standing, move) for plan in wanted)
     goals = tuple(
         turned for plan in wanted for turned in _superseded_by(push, plan.rule, standing.unfinished, move.position)
     )
     alive = [build for build in builds if build.goal.kind is GoalKind.BUILD]
     decision = Decision.PLANNED if alive else Decision.SUPERSEDED
     reason = _why_planned(builds, len(alive), len(goals), placement)
-    return Verdict(decision, reason, move, builds, goals, _explained(plans))
+    return Verdict(decision, reason, move, builds, goals, _explained(plans, builds))
 
 
-def _newborn(plan: Planned, kind: RefKind, standing: Standing, move: Move) -> NewBuild:
+def _newborn(plan: Planned, push: PushEvent, standing: Standing, move: Move) -> NewBuild:
     newborn = NewBuild(plan.request, note="; ".join(plan.notes), warning=plan.warning)
+    if any(later.after is None and later.position > move.position for later in standing.moves):
+        return replace(newborn, goal=Goal(GoalKind.CANCEL, CancelReason.DELETED, f"{push.kind} {push.ref_name}"))
     last = standing.plans.get(plan.rule.name)
     if last is None or last.position <= move.position:
         return newborn
     by = short(last.commit) if last.commit else "a newer push"
-    superseded = replace(newborn, goal=Goal(GoalKind.CANCEL, CancelReason.SUPERSEDED, by))
-    if plan.rule.supersede_for(kind) is not Supersede.KEEP:
-        return superseded
+    if plan.rule.supersede_for(push.kind) is Supersede.KEEP and (kept := _without_claimed(newborn, last, by)):
+        return kept
+    return replace(newborn, goal=Goal(GoalKind.CANCEL, CancelReason.SUPERSEDED, by))
+
+
+def _without_claimed(newborn: NewBuild, last: LastPlan, by: str) -> NewBuild | None:
     # The newer push has claimed these image tags: the late one must not take them back.
-    left = tuple(tag for tag in plan.request.image_tags if tag not in last.image_tags)
-    return replace(newborn, request=replace(plan.request, image_tags=left)) if left else superseded
+    claimed = tuple(tag for tag in newborn.request.image_tags if tag in last.image_tags and not _is_of_commit(tag))
+    left = tuple(tag for tag in newborn.request.image_tags if tag not in claimed)
+    if not left:
+        return None
+    left_out = f"{', '.join(claimed)} left to {by}" if claimed else ""
+    note = "; ".join(filter(None, (newborn.note, left_out)))
+    return replace(newborn, request=replace(newborn.request, image_tags=left), note=note)
+
+
+def _is_of_commit(tag: str) -> bool:
+    return any(placeholder in tag for placeholder in COMMIT_PLACEHOLDERS)
 
 
 def _superseded_by(
-    push: PushEvent, rule: Rule, unfinished: Sequence[Build], position: float
+    push: PushEvent, rule: Rule, unfinished: Sequence[Unfinished], position: float
 ) -> list[tuple[BuildId, Goal]]:
     kinds = {Supersede.CANCEL: GoalKind.CANCEL, Supersede.QUEUED: GoalKind.CANCEL_QUEUED}
     if (kind := kinds.get(rule.supersede_for(push.kind))) is None:
@@ -138,13 +167,13 @@ def _superseded_by(
     return [
         (build.id, goal)
         for build in unfinished
-        if build.request.rule == rule.name and build.position < position and _may_turn(build, goal)
+        if build.rule == rule.name and build.position < position and _may_turn(build.goal, goal)
     ]
 
 
-def _may_turn(build: Build, goal: Goal) -> bool:
+def _may_turn(stands: GoalKind, goal: Goal) -> bool:
     strength = (GoalKind.BUILD, GoalKind.CANCEL_QUEUED, GoalKind.CANCEL)
-    return strength.index(goal.kind) > strength.index(build.goal.kind)
+    return strength.index(goal.kind) > strength.index(stands)
 
 
 def _why_nothing(plans: Sequence[RulePlan]) -> str:
@@ -154,27 +183,31 @@ def _why_nothing(plans: Sequence[RulePlan]) -> str:
 
 def _why_planned(builds: Sequence[NewBuild], alive: int, superseding: int, placement: Placement) -> str:
     if not alive:
-        return f"arrived after a newer push: {builds[0].goal.detail} supersedes it"
+        return f"arrived late: {_born_dead(builds[0].goal)}"
     parts = [f"{_count(alive, 'build')} planned"]
     if superseding:
         parts.append(f"{_count(superseding, 'older build')} superseded")
     if len(builds) > alive:
-        parts.append(f"{len(builds) - alive} superseded at birth by a newer push")
+        parts.append(f"{len(builds) - alive} superseded at birth")
     if isinstance(placement, Next) and placement.gap:
         parts.append("pushes before this one never arrived, so path filters were not applied")
     return "; ".join([*parts, *(told for build in builds for told in (build.note, build.warning) if told)])
 
 
-def _explained(plans: Sequence[RulePlan]) -> tuple[tuple[str, str], ...]:
+def _explained(plans: Sequence[RulePlan], builds: Sequence[NewBuild] = ()) -> tuple[tuple[str, str], ...]:
+    made = {build.request.rule: build for build in builds}
     return tuple(
-        (
-            plan.rule.name,
-            plan.reason
-            if isinstance(plan, Skipped)
-            else "; ".join(filter(None, ("planned", *plan.notes, plan.warning))),
-        )
-        for plan in plans
+        (plan.rule.name, plan.reason if isinstance(plan, Skipped) else _told(made[plan.rule.name])) for plan in plans
     )
+
+
+def _told(build: NewBuild) -> str:
+    fate = "planned" if build.goal.kind is GoalKind.BUILD else f"not built: {_born_dead(build.goal)}"
+    return "; ".join(filter(None, (fate, build.note, build.warning)))
+
+
+def _born_dead(goal: Goal) -> str:
+    return cancelled_in_words(goal.reason, goal.detail) if goal.reason else "cancelled"
 
 
 def _count(number: int, noun: str) -> str:

@@ -11,14 +11,20 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, Row, func, or_, select, update
+from sqlalchemy import Connection, Row, Select, or_, select, update
 
 from buildbot.domain.build import Build, BuildId
 from buildbot.ports import BuildChange, Claim, ClaimLost, Stray
 from buildbot.store import codec
-from buildbot.store.statements import insert_or_update
+from buildbot.store.statements import Upsert
 from buildbot.store.statuses import own_status, want
 from buildbot.store.tables import builds, claims, commit_statuses, steps, strays
+
+_STRAY = Upsert(
+    strays,
+    ("registry", "repository", "quay_id"),
+    ("build", "image_tags", "phase", "is_cancelled", "found_at", "finished_at"),
+)
 
 
 def claim(connection: Connection, owner: str, now: datetime, lease: timedelta, limit: int) -> tuple[Claim, ...]:
@@ -51,8 +57,10 @@ def save_strays(connection: Connection, held: Claim, found: Sequence[Stray]) -> 
     """Write down what is known of strays. Raises ClaimLost."""
     _prove(connection, held)
     for stray in found:
-        key = {"registry": held.registry, "repository": held.repository, "quay_id": stray.quay_id}
-        value = {
+        row = {
+            "registry": held.registry,
+            "repository": held.repository,
+            "quay_id": stray.quay_id,
             "build": stray.build,
             "image_tags": codec.texts(stray.image_tags),
             "phase": stray.phase,
@@ -60,7 +68,7 @@ def save_strays(connection: Connection, held: Claim, found: Sequence[Stray]) -> 
             "found_at": stray.found_at,
             "finished_at": stray.finished_at,
         }
-        insert_or_update(connection, strays, key, value)
+        _STRAY(connection, row)
 
 
 def release(connection: Connection, held: Claim, due: datetime | None, typical: timedelta | None) -> None:
@@ -94,11 +102,15 @@ def followed(connection: Connection, ids: Collection[BuildId]) -> Mapping[BuildI
 
 def next_due(connection: Connection, now: datetime) -> datetime | None:
     """When the next free repository or status is due."""
-    times = []
-    for table in (claims, commit_statuses):
-        free = or_(table.c.leased_until.is_(None), table.c.leased_until <= now)
-        times.append(connection.execute(select(func.min(table.c.due)).where(table.c.due.is_not(None), free)).scalar())
+    repository = _earliest(claims, now)
+    status = _earliest(commit_statuses, now).where(commit_statuses.c.stopped.is_(None))
+    times = [connection.scalar(one) for one in (repository, status)]
     return min((time for time in times if time is not None), default=None)
+
+
+def _earliest(table: Any, now: datetime) -> Select[Any]:
+    free = or_(table.c.leased_until.is_(None), table.c.leased_until <= now)
+    return select(table.c.due).where(table.c.due.is_not(None), free).order_by(table.c.due).limit(1)
 
 
 def _prove(connection: Connection, held: Claim) -> None:

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 from pydantic import TypeAdapter
 from sqlalchemy import Row
 
-from buildbot.domain.build import Build, BuildId, BuildPhase, BuildRequest, CancelReason, Goal, GoalKind, Seen
+from buildbot.domain.build import Build, BuildId, BuildRequest, CancelReason, Goal, GoalKind, Seen
 from buildbot.domain.push import Source
 from buildbot.domain.status import CommitStatus, Posted
 
@@ -27,7 +27,7 @@ def _dump(adapter: TypeAdapter[Any], value: object) -> str:
 
 def texts(values: tuple[str, ...] | list[str]) -> str:
     """A list of texts as JSON."""
-    return json.dumps(list(values), ensure_ascii=False)
+    return json.dumps(list(values))
 
 
 def read_texts(text: str) -> tuple[str, ...]:
@@ -114,11 +114,6 @@ def read_build(row: Row[Any]) -> Build:
     )
 
 
-def is_final_phase(phase: str) -> bool:
-    """Whether a phase column's word is final."""
-    return BuildPhase(phase).is_final
-
-
 def _about(build: Build) -> str:
     about = {
         "tag_object": build.tag_object,
@@ -129,4 +124,4 @@ def _about(build: Build) -> str:
         "rebuild_of": build.rebuild_of,
         "warning": build.warning or None,
     }
-    return json.dumps({key: value for key, value in about.items() if value is not None}, ensure_ascii=False)
+    return json.dumps({key: value for key, value in about.items() if value is not None})

@@ -3,31 +3,43 @@
 SQLite: WAL, so that readers never wait for the writer, with `synchronous=FULL`, so that what was answered 2xx
 survives a power cut; write transactions take their lock at once (`BEGIN IMMEDIATE`), since one that reads first and
 then writes can fail for no fault of its own. Nothing outside this file knows which database it is.
+
+Whatever keeps the database from being used is a BadDatabase whose text says what to do; it never repeats the URL, which
+may hold a password.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy import URL, Engine, create_engine, event, inspect, make_url, text
+from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 HEAD = "0001"
 BUSY_SECONDS = 10
+KINDS = "sqlite:///buildbot.db or postgresql://user@host/name"
 
 
 class BadDatabase(Exception):
     """The database cannot be used; `str()` says what to do."""
 
 
-def open_engines(url: str) -> tuple[Engine, Engine]:
+def open_database(url: str) -> tuple[Engine, Engine]:
     """(for writing, for reading), over a database whose schema is current. Raises BadDatabase."""
-    parsed = make_url(url)
-    if parsed.get_backend_name() == "sqlite":
-        return _writer_of_sqlite(parsed), _sqlite(parsed, "BEGIN")
-    engine = create_engine(parsed)
-    return engine, engine
+    parsed = _parsed(url)
+    writing, reading = _engines(parsed)
+    try:
+        with _in_words(_place(parsed)):
+            migrate(writing)
+    except BaseException:
+        writing.dispose()
+        reading.dispose()
+        raise
+    return writing, reading
 
 
 def migrate(engine: Engine) -> None:
@@ -50,6 +62,67 @@ def migrate(engine: Engine) -> None:
         command.upgrade(config, "head")
 
 
+def in_short(error: SQLAlchemyError) -> str:
+    """What the database said, in one line without the statement and its values."""
+    told = str(getattr(error, "orig", None) or error).splitlines()
+    return told[0] if told else type(error).__name__
+
+
+def _parsed(url: str) -> URL:
+    try:
+        parsed = make_url(url)
+    except (ArgumentError, ValueError):
+        raise BadDatabase(f"store.url cannot be read as a URL: write {KINDS}") from None
+    kind = parsed.get_backend_name()
+    if kind == "postgresql":
+        return parsed if "+" in parsed.drivername else parsed.set(drivername="postgresql+psycopg")
+    if kind != "sqlite":
+        raise BadDatabase(
+            f"store.url names {kind!r}, and the bot keeps its data in SQLite or PostgreSQL: write {KINDS}"
+        )
+    if parsed.drivername not in {"sqlite", "sqlite+pysqlite"}:
+        raise BadDatabase(f"store.url names the driver {parsed.drivername!r}: write sqlite:/// for a file")
+    if parsed.database in {None, "", ":memory:"}:
+        raise BadDatabase("store.url keeps nothing after a restart: name a file, as in sqlite:///buildbot.db")
+    return parsed
+
+
+def _engines(url: URL) -> tuple[Engine, Engine]:
+    if url.get_backend_name() == "sqlite":
+        _require_folder(url)
+        return _sqlite(url, "BEGIN IMMEDIATE"), _sqlite(url, "BEGIN")
+    try:
+        engine = create_engine(url, pool_pre_ping=True)
+    except ImportError as missing:
+        package = missing.name or url.get_driver_name()
+        raise BadDatabase(
+            f"PostgreSQL needs the Python package {package}, which is not installed: pip install {package}"
+        ) from None
+    except NoSuchModuleError:
+        raise BadDatabase(f"store.url names the driver {url.drivername!r}, which nobody knows: write {KINDS}") from None
+    return engine, engine
+
+
+def _require_folder(url: URL) -> None:
+    folder = Path(url.database or "").resolve().parent
+    if not str(url.database).startswith("file:") and not folder.is_dir():
+        raise BadDatabase(f"the folder {folder} for the database does not exist: make it, or change store.url")
+
+
+def _place(url: URL) -> str:
+    if url.get_backend_name() == "sqlite":
+        return f"the database {url.database}"
+    return f"the database {url.database} at {url.host or 'localhost'}"
+
+
+@contextmanager
+def _in_words(place: str) -> Iterator[None]:
+    try:
+        yield
+    except SQLAlchemyError as error:
+        raise BadDatabase(f"{place} cannot be used: {in_short(error)}; mend it, or change store.url") from error
+
+
 def _revision(engine: Engine) -> str | None:
     with engine.connect() as connection:
         if not inspect(connection).has_table("alembic_version"):
@@ -57,16 +130,9 @@ def _revision(engine: Engine) -> str | None:
         return connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
 
 
-def _writer_of_sqlite(url: URL) -> Engine:
-    engine = _sqlite(url, "BEGIN IMMEDIATE")
-    folder = Path(url.database or "").resolve().parent
-    if url.database and not folder.is_dir():
-        raise BadDatabase(f"the folder {folder} for the database does not exist: make it, or change store.url")
-    return engine
-
-
 def _sqlite(url: URL, begin: str) -> Engine:
-    engine = create_engine(url, connect_args={"timeout": BUSY_SECONDS, "check_same_thread": False})
+    patience = {} if "timeout" in url.query else {"timeout": BUSY_SECONDS}
+    engine = create_engine(url, connect_args={**patience, "check_same_thread": False})
 
     @event.listens_for(engine, "connect")
     def configure(connection: Any, _record: object) -> None:

@@ -25,27 +25,39 @@ MOST_WRITES = 64
 _Job = tuple[Callable[[Connection], Any], "Future[Any]"]
 
 
+class WriterClosed(Exception):
+    """The writer has stopped: nothing of this write was recorded."""
+
+
 class GroupCommit:
     """The writing side of a database: `write` runs a function in the next transaction and returns after its commit."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
+        self._closing = threading.Lock()
+        self._is_closed = False
         self._thread = threading.Thread(target=self._run, name="store-writer", daemon=True)
         self._thread.start()
 
     async def write(self, work: Callable[[Connection], Result]) -> Result:
         """Run `work` in a transaction; returns once it is committed. Raises what `work` or the commit raised.
 
-        Cancelling the caller does not undo a write that has begun.
+        Cancelling the caller does not undo a write that has begun. After `close` it raises WriterClosed.
         """
         done: Future[Result] = Future()
-        self._jobs.put((work, done))
+        with self._closing:
+            if self._is_closed:
+                raise WriterClosed("the database has been closed")
+            self._jobs.put((work, done))
         return await asyncio.wrap_future(done)
 
     def close(self) -> None:
         """Finish what is queued, then stop the thread."""
-        self._jobs.put(None)
+        with self._closing:
+            if not self._is_closed:
+                self._is_closed = True
+                self._jobs.put(None)
         self._thread.join()
 
     def _run(self) -> None:
@@ -68,6 +80,8 @@ class GroupCommit:
         return batch, False
 
     def _commit(self, batch: list[_Job]) -> None:
+        if not batch:
+            return
         try:
             with self._engine.begin() as connection:
                 attempts = [(done, *_attempt(connection, work)) for work, done in batch]
@@ -81,8 +95,13 @@ class GroupCommit:
 
 
 def _attempt(connection: Connection, work: Callable[[Connection], Any]) -> tuple[Any, Exception | None]:
+    savepoint = connection.begin_nested()
     try:
-        with connection.begin_nested():
-            return work(connection), None
+        result = work(connection)
     except Exception as error:  # noqa: BLE001  goes to the caller that waits for this write
+        # A full disk may make SQLite roll back the whole transaction and with it this savepoint: then rolling back to
+        # it raises, which breaks the batch. Going on would commit the writes that follow one by one, unanswered.
+        savepoint.rollback()
         return None, error
+    savepoint.commit()
+    return result, None

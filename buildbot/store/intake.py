@@ -8,44 +8,80 @@ from __future__ import annotations
 
 import json
 import secrets
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, func, select, update
+from sqlalchemy import Connection, bindparam, select, update
 
-from buildbot.domain.build import Build, BuildId, GoalKind, Seen
-from buildbot.domain.decision import Decision, LastPlan, NewBuild, Standing, Verdict
+from buildbot.domain.build import Build, BuildId, CancelReason, Goal, GoalKind, Seen
+from buildbot.domain.decision import Decision, LastPlan, NewBuild, Standing, Unfinished, Verdict
 from buildbot.domain.history import Move
-from buildbot.domain.push import Ignored, PushEvent
+from buildbot.domain.push import Ignored, PushEvent, Source
 from buildbot.ports import Recorded, Recording, Wording
 from buildbot.store import codec
-from buildbot.store.statements import insert_or_update, next_sequence, wake
+from buildbot.store.statements import Upsert, lock_order, next_sequence, wake
 from buildbot.store.statuses import own_status
-from buildbot.store.tables import builds, deliveries, moves, plans, steps
+from buildbot.store.tables import UtcTime, builds, deliveries, moves, plans, steps
 
 MOVES_REMEMBERED = 100
 ID_BYTES = 12
 
 
+def _of_ref(table: Any) -> tuple[Any, ...]:
+    return tuple(table.c[name] == bindparam(f"of_{name}") for name in ("forge", "repository_id", "ref"))
+
+
+_SAME_DELIVERY = (deliveries.c.forge == bindparam("of_forge"), deliveries.c.guid == bindparam("of_guid"))
+_DELIVERY = select(deliveries.c.received_at, deliveries.c.reason).where(*_SAME_DELIVERY)
+_REPEAT = update(deliveries).where(*_SAME_DELIVERY).values(repeats=deliveries.c.repeats + 1)
+_MOVES = select(moves).where(*_of_ref(moves)).order_by(moves.c.position.desc()).limit(MOVES_REMEMBERED)
+_HEAD = select(moves.c.position).where(*_of_ref(moves)).order_by(moves.c.position.desc()).limit(1)
+_PLANS = select(plans).where(*_of_ref(plans))
+_REPLACE_HEAD = (
+    update(moves)
+    .where(*_of_ref(moves), moves.c.replaced_at.is_(None))
+    .values(replaced_at=bindparam("now", type_=UtcTime))
+)
+_UNFINISHED = (
+    select(builds.c.id, builds.c.rule, builds.c.position, builds.c.goal_kind)
+    .where(*_of_ref(builds), builds.c.finished_at.is_(None))
+    # Those that are to be cancelled for good cannot be turned further; hundreds may wait for Quay to let go of them.
+    .where(builds.c.goal_kind.in_([GoalKind.BUILD, GoalKind.CANCEL_QUEUED]))
+    .order_by(builds.c.seq)
+)
+_TURN = (
+    update(builds)
+    .where(builds.c.id == bindparam("of_build"))
+    .values({name: bindparam(name) for name in ("goal_kind", "goal_reason", "goal_detail")})
+)
+_PLAN = Upsert(
+    plans,
+    ("forge", "repository_id", "ref", "rule"),
+    ("position", "commit_sha", "image_tags"),
+    only_if=lambda new: plans.c.position <= new.position,
+)
+
+
 def record(connection: Connection, recording: Recording) -> Recorded:
     """The whole of one delivery. The same delivery id again only counts the repetition."""
+    lock_order(connection)
     if repeated := _repeated(connection, recording):
         return repeated
     recorded = _record_all(connection, recording)
-    connection.execute(
-        deliveries.insert().values(
-            forge=recording.forge,
-            guid=recording.guid,
-            event=recording.event,
-            received_at=recording.received_at,
-            pushes=json.dumps(_told(recording.reading), ensure_ascii=False),
-            decision=recorded.decision,
-            reason=recorded.reason,
-            rules=json.dumps(recorded.rules, ensure_ascii=False),
-            repeats=0,
-        )
-    )
+    row = {
+        "forge": recording.forge,
+        "guid": recording.guid,
+        "event": recording.event,
+        "received_at": recording.received_at,
+        "pushes": json.dumps(_told(recording.reading)),
+        "decision": recorded.decision,
+        "reason": recorded.reason,
+        "rules": json.dumps(recorded.rules),
+        "repeats": 0,
+    }
+    connection.execute(deliveries.insert(), row)
     return recorded
 
 
@@ -53,20 +89,40 @@ def add_build(connection: Connection, build: Build, wording: Wording) -> Build:
     """Write a new build down, last in the order, with the status it wants; its repository is due at once."""
     placed = replace(build, id=BuildId(secrets.token_hex(ID_BYTES)), seq=next_sequence(connection))
     values = codec.identity_columns(placed) | codec.goal_columns(placed.goal) | codec.seen_columns(placed)
-    connection.execute(builds.insert().values(values))
-    connection.execute(steps.insert().values(build=placed.id, at=placed.created_at, what=_birth(placed)))
+    connection.execute(builds.insert(), values)
+    connection.execute(steps.insert(), {"build": placed.id, "at": placed.created_at, "what": _birth(placed)})
     wake(connection, placed.request.registry, placed.request.repository, placed.created_at)
     is_born_dead = placed.goal.kind is not GoalKind.BUILD
     own_status(connection, placed, wording(placed), placed.created_at, only_if_free=is_born_dead)
     return placed
 
 
+def head_position(connection: Connection, source: Source, ref: str) -> float:
+    """Where the newest move of a ref stands in its history; 0 where none is known."""
+    found = connection.execute(_HEAD, _ref_of(source, ref)).scalar()
+    return 0.0 if found is None else float(found)
+
+
+def remember_plan(connection: Connection, build: Build) -> None:
+    """Remember a build as the newest that its rule planned for its ref, unless a newer one is known."""
+    row = {
+        "forge": build.source.forge,
+        "repository_id": build.source.repository_id,
+        "ref": build.ref,
+        "rule": build.request.rule,
+        "position": build.position,
+        "commit_sha": build.commit,
+        "image_tags": codec.texts(build.request.image_tags),
+    }
+    _PLAN(connection, row)
+
+
 def _repeated(connection: Connection, recording: Recording) -> Recorded | None:
-    same = (deliveries.c.forge == recording.forge, deliveries.c.guid == recording.guid)
-    row = connection.execute(select(deliveries.c.received_at, deliveries.c.reason).where(*same)).first()
+    same = {"of_forge": recording.forge, "of_guid": recording.guid}
+    row = connection.execute(_DELIVERY, same).first()
     if row is None:
         return None
-    connection.execute(update(deliveries).where(*same).values(repeats=deliveries.c.repeats + 1))
+    connection.execute(_REPEAT, same)
     told = f"{row.received_at:%Y-%m-%d %H:%M:%S} UTC"
     return Recorded(Decision.REPEATED, f"this delivery was recorded already at {told}: {row.reason}")
 
@@ -90,65 +146,56 @@ def _together(parts: list[Recorded]) -> Recorded:
 
 
 def _record_push(connection: Connection, recording: Recording, push: PushEvent) -> Recorded:
-    verdict = recording.judge(push, _standing(connection, push))
-    _move(connection, push, verdict, recording.received_at)
+    standing = _standing(connection, push)
+    verdict = recording.judge(push, standing)
+    if verdict.move is not None:
+        _write_move(connection, push, verdict.move, standing, recording.received_at)
     made = tuple(_add(connection, recording, push, verdict, new) for new in verdict.builds)
-    turned = tuple(_turn(connection, verdict, recording.received_at))
+    turned = _turn(connection, verdict.goals, recording.received_at)
     cancelled = turned if verdict.decision is Decision.CANCELLED else ()
     return Recorded(verdict.decision, verdict.reason, made + cancelled, verdict.rules)
 
 
 def _standing(connection: Connection, push: PushEvent) -> Standing:
-    return Standing(_moves(connection, push), _plans(connection, push), _unfinished(connection, push))
-
-
-def _of_ref(table: Any, push: PushEvent) -> tuple[Any, ...]:
-    source = push.source
-    return (
-        table.c.forge == source.forge,
-        table.c.repository_id == source.repository_id,
-        table.c.ref == push.ref,
+    ref = _ref_of(push.source, push.ref)
+    known = connection.execute(_MOVES, ref).all()
+    planned = connection.execute(_PLANS, ref)
+    running = connection.execute(_UNFINISHED, ref)
+    return Standing(
+        moves=tuple(Move(row.position, row.before_sha, row.after_sha, row.pushed_at) for row in reversed(known)),
+        plans={row.rule: LastPlan(row.position, row.commit_sha, codec.read_texts(row.image_tags)) for row in planned},
+        unfinished=tuple(
+            Unfinished(BuildId(row.id), row.rule, row.position, GoalKind(row.goal_kind)) for row in running
+        ),
     )
 
 
-def _moves(connection: Connection, push: PushEvent) -> tuple[Move, ...]:
-    newest = select(moves).where(*_of_ref(moves, push)).order_by(moves.c.position.desc()).limit(MOVES_REMEMBERED)
-    rows = connection.execute(newest).all()
-    return tuple(Move(row.position, row.before_sha, row.after_sha, row.pushed_at) for row in reversed(rows))
+def _ref_of(source: Source, ref: str) -> dict[str, str]:
+    return {"of_forge": source.forge, "of_repository_id": source.repository_id, "of_ref": ref}
 
 
-def _plans(connection: Connection, push: PushEvent) -> dict[str, LastPlan]:
-    rows = connection.execute(select(plans).where(*_of_ref(plans, push)))
-    return {row.rule: LastPlan(row.position, row.commit_sha, codec.read_texts(row.image_tags)) for row in rows}
-
-
-def _unfinished(connection: Connection, push: PushEvent) -> tuple[Build, ...]:
-    running = select(builds).where(*_of_ref(builds, push), builds.c.finished_at.is_(None)).order_by(builds.c.seq)
-    return tuple(codec.read_build(row) for row in connection.execute(running))
-
-
-def _move(connection: Connection, push: PushEvent, verdict: Verdict, now: datetime) -> None:
-    if (move := verdict.move) is None:
-        return
-    connection.execute(
-        moves.insert().values(
-            forge=push.source.forge,
-            repository_id=push.source.repository_id,
-            ref=push.ref,
-            position=move.position,
-            before_sha=move.before,
-            after_sha=move.after,
-            pushed_at=move.pushed_at,
-            recorded_at=now,
-        )
-    )
+def _write_move(connection: Connection, push: PushEvent, move: Move, standing: Standing, now: datetime) -> None:
+    is_head = not standing.moves or move.position > standing.moves[-1].position
+    if is_head and standing.moves:
+        connection.execute(_REPLACE_HEAD, {**_ref_of(push.source, push.ref), "now": now})
+    row = {
+        "forge": push.source.forge,
+        "repository_id": push.source.repository_id,
+        "ref": push.ref,
+        "position": move.position,
+        "before_sha": move.before,
+        "after_sha": move.after,
+        "pushed_at": move.pushed_at,
+        "recorded_at": now,
+        "replaced_at": None if is_head else now,
+    }
+    connection.execute(moves.insert(), row)
 
 
 def _add(connection: Connection, recording: Recording, push: PushEvent, verdict: Verdict, new: NewBuild) -> Build:
     assert verdict.move is not None  # noqa: S101  a verdict with builds has a move
-    position = verdict.move.position
-    build = add_build(connection, _build(recording, push, new, position), recording.wording)
-    _remember_plan(connection, push, build, position)
+    build = add_build(connection, _build(recording, push, new, verdict.move.position), recording.wording)
+    remember_plan(connection, build)
     return build
 
 
@@ -173,35 +220,27 @@ def _build(recording: Recording, push: PushEvent, new: NewBuild, position: float
     )
 
 
-def _remember_plan(connection: Connection, push: PushEvent, build: Build, position: float) -> None:
-    key = {
-        "forge": push.source.forge,
-        "repository_id": push.source.repository_id,
-        "ref": push.ref,
-        "rule": build.request.rule,
-    }
-    value = {
-        "position": position,
-        "commit_sha": build.commit,
-        "image_tags": codec.texts(build.request.image_tags),
-    }
-    insert_or_update(connection, plans, key, value, only_if=plans.c.position <= position)
-
-
-def _turn(connection: Connection, verdict: Verdict, now: datetime) -> list[Build]:
-    turned = []
-    for build_id, goal in verdict.goals:
-        connection.execute(update(builds).where(builds.c.id == build_id).values(codec.goal_columns(goal)))
-        build = codec.read_build(connection.execute(select(builds).where(builds.c.id == build_id)).one())
-        wake(connection, build.request.registry, build.request.repository, now)
-        turned.append(build)
+def _turn(connection: Connection, goals: Sequence[tuple[BuildId, Goal]], now: datetime) -> tuple[Build, ...]:
+    if not goals:
+        return ()
+    connection.execute(_TURN, [{"of_build": build, **codec.goal_columns(goal)} for build, goal in goals])
+    rows = connection.execute(
+        select(builds).where(builds.c.id.in_([build for build, _ in goals])).order_by(builds.c.seq)
+    )
+    turned = tuple(codec.read_build(row) for row in rows)
+    for registry, repository in dict.fromkeys((one.request.registry, one.request.repository) for one in turned):
+        wake(connection, registry, repository, now)
     return turned
 
 
 def _birth(build: Build) -> str:
-    if build.goal.kind is not GoalKind.BUILD:
-        return f"arrived after a newer push, superseded by {build.goal.detail}"
-    return f"planned: {build.request.repository}:{', '.join(build.request.image_tags)}"
+    match build.goal.reason:
+        case CancelReason.DELETED:
+            return f"arrived after {build.goal.detail} was deleted"
+        case CancelReason.SUPERSEDED:
+            return f"arrived after a newer push, superseded by {build.goal.detail}"
+        case _:
+            return f"planned: {build.request.repository}:{', '.join(build.request.image_tags)}"
 
 
 def _told(reading: tuple[PushEvent, ...] | Ignored) -> list[dict[str, Any]]:
@@ -221,8 +260,3 @@ def _told(reading: tuple[PushEvent, ...] | Ignored) -> list[dict[str, Any]]:
         }
         for push in reading
     ]
-
-
-def count_deliveries(connection: Connection) -> int:
-    """How many deliveries have a row."""
-    return connection.execute(select(func.count()).select_from(deliveries)).scalar_one()

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Select, func, select, update
+from sqlalchemy import Connection, Row, Select, func, or_, select, update
 
 from buildbot.domain.build import Build, BuildId, Goal, GoalKind, Seen
 from buildbot.ports import (
@@ -21,7 +22,7 @@ from buildbot.ports import (
     Wording,
 )
 from buildbot.store import codec
-from buildbot.store.intake import add_build
+from buildbot.store.intake import add_build, head_position, remember_plan
 from buildbot.store.statements import wake
 from buildbot.store.statuses import report
 from buildbot.store.tables import builds, commit_statuses, steps
@@ -56,8 +57,6 @@ def rebuild(connection: Connection, build: BuildId, now: datetime, wording: Word
     """The same request again, without the image tags that a newer build has claimed. Raises NoSuchBuild,
     NotPossible."""
     old = _find(connection, build)
-    if old.commit is None:
-        raise NotPossible(f"the commit of build {build} was never found out, so there is nothing to build again")
     claimed = set() if move_tags else _claimed_since(connection, old)
     left = tuple(tag for tag in old.request.image_tags if tag not in claimed)
     left_out = tuple(tag for tag in old.request.image_tags if tag in claimed)
@@ -73,6 +72,7 @@ def rebuild(connection: Connection, build: BuildId, now: datetime, wording: Word
         goal=Goal(),
         seen=Seen(unaccepted_since=now),
         rebuild_of=old.id,
+        position=head_position(connection, old.source, old.ref),
         warning="",
     )
     return Rebuilt(add_build(connection, again, wording), left_out)
@@ -91,8 +91,11 @@ def commission(connection: Connection, asked: Commission, now: datetime, wording
         created_at=now,
         seen=Seen(unaccepted_since=now),
         pusher=asked.by,
+        position=head_position(connection, asked.source, asked.ref),
     )
-    return add_build(connection, build, wording)
+    added = add_build(connection, build, wording)
+    remember_plan(connection, added)
+    return added
 
 
 def counts(connection: Connection, now: datetime) -> Counts:
@@ -100,7 +103,11 @@ def counts(connection: Connection, now: datetime) -> Counts:
     unfinished = builds.c.finished_at.is_(None)
     by_phase = select(builds.c.phase, func.count()).where(unfinished).group_by(builds.c.phase)
     oldest = connection.execute(select(func.min(builds.c.created_at)).where(unfinished)).scalar()
-    undelivered = select(func.count()).select_from(commit_statuses).where(commit_statuses.c.due <= now)
+    undelivered = (
+        select(func.count())
+        .select_from(commit_statuses)
+        .where(commit_statuses.c.due <= now, commit_statuses.c.stopped.is_(None))
+    )
     return Counts(
         builds=dict(connection.execute(by_phase).tuples().all()),
         statuses=connection.execute(undelivered).scalar_one(),
@@ -116,13 +123,26 @@ def _find(connection: Connection, build: BuildId) -> Build:
 
 
 def _claimed_since(connection: Connection, old: Build) -> set[str]:
-    newer = select(builds).where(
+    rows = connection.execute(_newer_with_a_tag_of(old))
+    return {tag for row in rows if not _is_of_earlier_push(row, old) for tag in json.loads(row.request)["image_tags"]}
+
+
+def _newer_with_a_tag_of(old: Build) -> Select[Any]:
+    # The text is only a sieve, so that not every newer build of a busy repository has to be read; JSON decides.
+    names_one = (builds.c.request.contains(json.dumps(tag), autoescape=True) for tag in old.request.image_tags)
+    return select(builds.c.request, builds.c.forge, builds.c.repository_id, builds.c.ref, builds.c.position).where(
         builds.c.registry == old.request.registry,
         builds.c.repository == old.request.repository,
         builds.c.seq > old.seq,
+        builds.c.commit_sha.is_distinct_from(old.commit),
+        or_(*names_one),
     )
-    later = (codec.read_build(row) for row in connection.execute(newer))
-    return {tag for build in later if build.commit != old.commit for tag in build.request.image_tags}
+
+
+def _is_of_earlier_push(row: Row[Any], old: Build) -> bool:
+    # A push that arrived after its successor has a higher place in the order, and yet claims nothing.
+    is_same_ref = (row.forge, row.repository_id, row.ref) == (old.source.forge, old.source.repository_id, old.ref)
+    return is_same_ref and row.position < old.position
 
 
 def _chosen(which: BuildFilter) -> Select[Any]:
@@ -131,6 +151,6 @@ def _chosen(which: BuildFilter) -> Select[Any]:
         if value is not None:
             chosen = chosen.where(column == value)
     if which.source is not None:
-        named = f'"full_name":"{which.source.lower()}"'
-        chosen = chosen.where(func.lower(builds.c.source).contains(named, autoescape=True))
+        named = json.dumps(which.source, ensure_ascii=False).lower()
+        chosen = chosen.where(func.lower(builds.c.source).contains(f'"full_name":{named}', autoescape=True))
     return chosen.where(builds.c.finished_at.is_(None)) if which.unfinished else chosen

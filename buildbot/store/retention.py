@@ -5,41 +5,37 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import Connection, and_, delete, func, or_, select
+from sqlalchemy import ColumnElement, Connection, Table, delete, exists, select
 
 from buildbot.store.tables import builds, commit_statuses, deliveries, moves, steps, strays
 
 MOST_AT_ONCE = 500
 """Builds forgotten in one transaction, so that nobody waits long for it."""
 
+MOST_OTHERS_AT_ONCE = 5000
+
 
 def prune(connection: Connection, before: datetime) -> int:
-    """Forget builds that ended before this and old deliveries, moves and strays; how many builds went."""
-    old = select(builds.c.id).where(builds.c.finished_at < before).order_by(builds.c.finished_at).limit(MOST_AT_ONCE)
+    """Forget builds that ended before this, and deliveries, replaced moves and strays as old; how many builds went.
+
+    A build whose status has not been delivered yet stays until it has: its page is where the status leads.
+    """
+    old = select(builds.c.id).where(builds.c.finished_at < before, ~_has_undelivered_status()).limit(MOST_AT_ONCE)
     ids = list(connection.execute(old).scalars())
     connection.execute(delete(steps).where(steps.c.build.in_(ids)))
-    told = or_(commit_statuses.c.due.is_(None), commit_statuses.c.stopped.is_not(None))
-    connection.execute(delete(commit_statuses).where(commit_statuses.c.owner.in_(ids), told))
+    connection.execute(delete(commit_statuses).where(commit_statuses.c.owner.in_(ids)))
     connection.execute(delete(builds).where(builds.c.id.in_(ids)))
+    _forget(connection, deliveries, deliveries.c.received_at < before)
+    _forget(connection, moves, moves.c.replaced_at < before)
     connection.execute(delete(strays).where(strays.c.finished_at < before))
-    connection.execute(delete(deliveries).where(deliveries.c.received_at < before))
-    _prune_moves(connection, before)
     return len(ids)
 
 
-def _prune_moves(connection: Connection, before: datetime) -> None:
-    newer = moves.alias("newer")
-    has_successor = (
-        select(func.count())
-        .select_from(newer)
-        .where(
-            and_(
-                newer.c.forge == moves.c.forge,
-                newer.c.repository_id == moves.c.repository_id,
-                newer.c.ref == moves.c.ref,
-                newer.c.position > moves.c.position,
-            )
-        )
-        .scalar_subquery()
-    )
-    connection.execute(delete(moves).where(moves.c.recorded_at < before, has_successor > 0))
+def _has_undelivered_status() -> ColumnElement[bool]:
+    status = commit_statuses.c
+    return exists().where(status.owner == builds.c.id, status.due.is_not(None), status.stopped.is_(None))
+
+
+def _forget(connection: Connection, table: Table, is_old: ColumnElement[bool]) -> None:
+    old = select(table.c.id).where(is_old).limit(MOST_OTHERS_AT_ONCE)
+    connection.execute(delete(table).where(table.c.id.in_(old.scalar_subquery())))

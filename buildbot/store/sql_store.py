@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from typing import Concatenate, ParamSpec, Self, TypeVar
 
-from sqlalchemy import Connection, update
+from sqlalchemy import Connection
 from sqlalchemy.exc import SQLAlchemyError
 
 from buildbot.domain.build import Build, BuildId, Goal
@@ -32,10 +32,9 @@ from buildbot.ports import (
     Stray,
     Wording,
 )
-from buildbot.store import claims, intake, people, retention, statuses
-from buildbot.store.database import migrate, open_engines
-from buildbot.store.group_commit import GroupCommit
-from buildbot.store.tables import counters
+from buildbot.store import claims, intake, people, retention, statements, statuses
+from buildbot.store.database import in_short, open_database
+from buildbot.store.group_commit import GroupCommit, WriterClosed
 
 Result = TypeVar("Result")
 Arguments = ParamSpec("Arguments")
@@ -46,9 +45,8 @@ class SqlStore:
     """`ports.Store` on SQLite or PostgreSQL."""
 
     def __init__(self, url: str) -> None:
-        """Open the database and bring its schema up to date. Raises BadDatabase, or SQLAlchemyError."""
-        self._writing, self._reading = open_engines(url)
-        migrate(self._writing)
+        """Open the database and bring its schema up to date. Raises BadDatabase."""
+        self._writing, self._reading = open_database(url)
         self._commit = GroupCommit(self._writing)
         self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="store-reader")
 
@@ -120,7 +118,7 @@ class SqlStore:
         return await self._write(retention.prune, before)
 
     async def ping(self) -> None:
-        await self._write(_touch)
+        await self._write(statements.ping)
 
     async def _write(
         self,
@@ -130,8 +128,10 @@ class SqlStore:
     ) -> Result:
         try:
             return await self._commit.write(lambda connection: work(connection, *args, **kwargs))
+        except WriterClosed as closed:
+            raise StoreUnavailable(str(closed)) from None
         except SQLAlchemyError as error:
-            raise StoreUnavailable(f"the database did not take a write: {_in_short(error)}") from error
+            raise StoreUnavailable(f"the database did not take a write: {in_short(error)}") from error
 
     async def _read(
         self,
@@ -146,12 +146,4 @@ class SqlStore:
         try:
             return await asyncio.get_running_loop().run_in_executor(self._readers, read)
         except SQLAlchemyError as error:
-            raise StoreUnavailable(f"the database cannot be read: {_in_short(error)}") from error
-
-
-def _touch(connection: Connection) -> None:
-    connection.execute(update(counters).values(value=counters.c.value))
-
-
-def _in_short(error: SQLAlchemyError) -> str:
-    return str(getattr(error, "orig", None) or error).splitlines()[0]
+            raise StoreUnavailable(f"the database cannot be read: {in_short(error)}") from error

@@ -10,14 +10,26 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, Row, case, or_, select, update
+from sqlalchemy import Connection, Row, bindparam, case, or_, select, update
 
 from buildbot.domain.build import Build, BuildId
 from buildbot.domain.status import CommitStatus
 from buildbot.ports import DueStatus, StatusProgress, StatusReport
 from buildbot.store import codec
-from buildbot.store.statements import insert_or_update
+from buildbot.store.statements import Upsert
 from buildbot.store.tables import commit_statuses as table
+
+_KEY = ("forge", "repository_id", "sha", "context_key")
+_WISH = ("wanted", "is_final", "wanted_at")
+_OWNERSHIP = ("context", "source", "owner", "owner_seq", "due", "failures", "failing_since", "stopped")
+_OWN = Upsert(
+    table,
+    _KEY,
+    (*_WISH, *_OWNERSHIP),
+    only_if=lambda new: table.c.owner_seq < new.owner_seq,
+    raising={"version": table.c.version + 1},
+)
+_SAME_KEY = select(table.c.id).where(*(table.c[name] == bindparam(name) for name in _KEY))
 
 
 def own_status(
@@ -32,9 +44,9 @@ def own_status(
         "sha": build.commit,
         "context_key": build.request.status_context.lower(),
     }
-    if only_if_free and connection.execute(select(table.c.id).where(*_equal(key))).first():
+    if only_if_free and connection.execute(_SAME_KEY, key).first():
         return
-    value = _wish(status, now) | {
+    ownership = {
         "context": build.request.status_context,
         "source": build.source.full_name,
         "owner": build.id,
@@ -44,8 +56,7 @@ def own_status(
         "failing_since": None,
         "stopped": None,
     }
-    newer = table.c.owner_seq < build.seq
-    insert_or_update(connection, table, key, value, only_if=newer, raising={"version": table.c.version + 1})
+    _OWN(connection, key | _wish(status, now) | ownership)
 
 
 def want(connection: Connection, build: BuildId, status: CommitStatus, now: datetime, *, is_news: bool) -> None:
@@ -97,10 +108,6 @@ def report(connection: Connection, build: BuildId) -> StatusReport | None:
 
 def _is_free(now: datetime) -> Any:
     return or_(table.c.leased_until.is_(None), table.c.leased_until <= now)
-
-
-def _equal(key: dict[str, Any]) -> list[Any]:
-    return [table.c[name] == value for name, value in key.items()]
 
 
 def _wish(status: CommitStatus, now: datetime) -> dict[str, Any]:

@@ -34,6 +34,8 @@ class UtcTime(TypeDecorator[datetime]):
         """To the database: SQLite's type knows no zones."""
         if value is None:
             return None
+        if value.tzinfo is None:
+            raise ValueError("a time without a zone is nobody's time: the store keeps aware times only")
         utc = value.astimezone(UTC)
         return utc.replace(tzinfo=None) if dialect.name == "sqlite" else utc
 
@@ -83,7 +85,9 @@ moves = Table(
     Column("after_sha", Text),
     Column("pushed_at", UtcTime),
     Column("recorded_at", UtcTime, nullable=False),
+    Column("replaced_at", UtcTime),
     Index("moves_of_ref", "forge", "repository_id", "ref", "position"),
+    Index("moves_by_end", "replaced_at"),
 )
 
 plans = Table(
@@ -137,6 +141,7 @@ Index(
     builds.c.forge,
     builds.c.repository_id,
     builds.c.ref,
+    builds.c.goal_kind,
     sqlite_where=_unfinished,
     postgresql_where=_unfinished,
 )

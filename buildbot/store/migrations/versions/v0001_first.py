@@ -54,7 +54,7 @@ def upgrade() -> None:
     op.create_index(
         "builds_unfinished_of_ref",
         "builds",
-        ["forge", "repository_id", "ref"],
+        ["forge", "repository_id", "ref", "goal_kind"],
         unique=False,
         sqlite_where=sa.text("finished_at IS NULL"),
         postgresql_where=sa.text("finished_at IS NULL"),
@@ -132,8 +132,10 @@ def upgrade() -> None:
         sa.Column("after_sha", sa.Text(), nullable=True),
         sa.Column("pushed_at", UtcTime(), nullable=True),
         sa.Column("recorded_at", UtcTime(), nullable=False),
+        sa.Column("replaced_at", UtcTime(), nullable=True),
         sa.PrimaryKeyConstraint("id"),
     )
+    op.create_index("moves_by_end", "moves", ["replaced_at"], unique=False)
     op.create_index("moves_of_ref", "moves", ["forge", "repository_id", "ref", "position"], unique=False)
     op.create_table(
         "plans",
