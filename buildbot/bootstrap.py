@@ -114,16 +114,18 @@ def build_app(config: Config, clock: Clock | None = None) -> Starlette:
         async with AsyncExitStack() as stack:
             stack.callback(store.close)
             await stack.enter_async_context(client)
+            stack.push_async_callback(tails.close)
             await stack.enter_async_context(engine.running())
             yield
 
+    tails = LogTails(registries, clock)
     intake = Intake(store, built.webhooks, config.rules, words, wake)
     hook_secrets = {key: one.webhook_secrets for key, one in config.forges.items()}
     lines = [*(site.line for site in registries.values()), *(site.line for site in forges.values())]
     return create_app(
         [
             *WebhookEndpoint(intake, built.webhooks, hook_secrets, clock).routes(),
-            *build_routes(store, words, LogTails(registries, clock), config.server.public_url),
+            *build_routes(store, words, tails, config.server.public_url, clock),
             *Health(store, lines).routes(),
         ],
         running,
