@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import typer
 
-from buildbot.cli import builds, check, demo, explain, schema, serve
+from buildbot.cli import builds, check, demo, doctor, explain, schema, serve
 
 app = typer.Typer(
     name="buildbot",
@@ -23,7 +23,7 @@ app.command("demo")(demo.demo)
 app.command("check")(check.check)
 app.command("explain")(explain.explain)
 app.add_typer(builds.app, name="builds")
-# app.command("doctor")(doctor.doctor)
+app.command("doctor")(doctor.doctor)
 app.command("schema")(schema.schema)
 
 
