@@ -1,25 +1,31 @@
-# `make demo` shows the bot at work, `make test` checks everything. Both set up their own virtual environment first.
-PYTHON ?= python3
+# `make demo` shows the bot at work, `make test` checks everything. Both set up their own virtual environment first, with
+# nothing but Python 3.11 or newer and make. The first Python that is new enough is taken; PYTHON=… names another.
+PYTHON ?= $(shell for one in python3 python3.11 python3.12 python3.13 python3.14 python; do \
+	$$one -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$one && break; done)
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help demo test format lint types unit stories clean
+# one after the other, also under `make -j`: the suites share two cores and the reader one terminal
+.NOTPARALLEL:
+.PHONY: help demo test lint types unit stories format clean
 
 help:            ## what can be made
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
+# Made anew whenever what it holds has changed, and marked only when it is whole: an interrupted set-up is begun again.
 $(READY): pyproject.toml constraints.txt
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "quay-buildbot needs Python 3.11 or newer; name one with: make PYTHON=python3.12"; exit 1; }
+	@test -n "$(PYTHON)" || { echo "quay-buildbot needs Python 3.11 or newer; name one with: make PYTHON=/path/to/python3.12"; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "$(PYTHON) is older than Python 3.11, which quay-buildbot needs"; exit 1; }
 	@echo "setting up $(VENV) (once)"
 	@$(PYTHON) -m venv --clear $(VENV)
 	@$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
 	@touch $(READY)
 
 demo: $(READY)   ## pushes become builds become statuses, against the bundled sandboxes
-	@$(BIN)/buildbot demo $(ARGS)
+	@$(BIN)/buildbot demo --once $(ARGS)
 
-test: lint types unit stories   ## everything that has to hold
+test: lint types unit stories ## everything that has to hold
 
 lint: $(READY)   ## formatting and lint
 	$(BIN)/ruff format --check .
@@ -28,7 +34,7 @@ lint: $(READY)   ## formatting and lint
 types: $(READY)  ## strict type checking of package and tests
 	$(BIN)/mypy
 
-unit: $(READY)   ## unit tests, architecture test, simulation
+unit: $(READY)   ## unit tests, architecture test, simulation, documentation
 	$(BIN)/pytest -q --ignore=tests/stories
 
 stories: $(READY) ## stories through the front door, on the sandboxes
