@@ -1,0 +1,234 @@
+"""Rules: which pushes become builds, of what, and why not."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from buildbot.domain.build import BuildRequest
+from buildbot.domain.push import Archive, PushEvent, RefKind, Source
+from buildbot.domain.rule import (
+    STATUS_CONTEXT_LENGTH,
+    Planned,
+    Rule,
+    RulePlan,
+    Skipped,
+    Supersede,
+    plan_builds,
+    planned,
+)
+
+SHA = "0123456789abcdef0123456789abcdef01234567"
+RULE = Rule("api", "github", "acme/api", registry="quay", repository="acme/api", branches=("main",), tags=("v*",))
+SOURCE = Source("github", "42", "acme/api", default_branch="main")
+PUSH = PushEvent(
+    SOURCE,
+    ref="refs/heads/main",
+    before="b" * 40,
+    after=SHA,
+    commit=SHA,
+    archive=Archive("https://github.com/acme/api/archive/{sha}.tar.gz", "api-{sha}"),
+)
+
+
+def _plan(push: PushEvent = PUSH, rule: Rule = RULE, *, gap: bool = False) -> RulePlan:
+    (plan,) = plan_builds(push, [rule], gap=gap)
+    return plan
+
+
+def _request(push: PushEvent = PUSH, rule: Rule = RULE) -> BuildRequest:
+    plan = _plan(push, rule)
+    assert isinstance(plan, Planned), plan
+    return plan.request
+
+
+def _reason(push: PushEvent = PUSH, rule: Rule = RULE) -> str:
+    plan = _plan(push, rule)
+    assert isinstance(plan, Skipped), plan
+    return plan.reason
+
+
+def test_a_push_becomes_the_request_that_the_rule_describes() -> None:
+    rule = replace(RULE, image_tags=("{ref}", "sha-{short_sha}"), pull_robot="acme+puller", timeout=timedelta(hours=1))
+    assert _plan(rule=rule) == Planned(
+        rule,
+        BuildRequest(
+            rule="api",
+            registry="quay",
+            repository="acme/api",
+            image_tags=("main", "sha-0123456"),
+            archive_url=f"https://github.com/acme/api/archive/{SHA}.tar.gz",
+            context=f"/api-{SHA}",
+            dockerfile_path=f"/api-{SHA}/Dockerfile",
+            status_context="quay/api",
+            pull_robot="acme+puller",
+            timeout=timedelta(hours=1),
+        ),
+    )
+
+
+@pytest.mark.parametrize(
+    ("context", "dockerfile", "root", "expected"),
+    [
+        ("", None, "top", ("/top", "/top/Dockerfile")),
+        ("docker", None, "top", ("/top/docker", "/top/docker/Dockerfile")),
+        ("docker", "docker/x/Prod", "top", ("/top/docker", "/top/docker/x/Prod")),
+        ("", "x/Dockerfile", "/top/", ("/top", "/top/x/Dockerfile")),
+        ("", None, "", ("/", "/Dockerfile")),
+        ("docker", None, "", ("/docker", "/docker/Dockerfile")),
+    ],
+)
+def test_paths_are_absolute_below_the_archives_own_folder(
+    context: str, dockerfile: str | None, root: str, expected: tuple[str, str]
+) -> None:
+    request = _request(
+        replace(PUSH, archive=Archive("https://x", root)), replace(RULE, context=context, dockerfile=dockerfile)
+    )
+    assert (request.context, request.dockerfile_path) == expected
+
+
+def test_an_unknown_commit_leaves_the_request_to_be_finished() -> None:
+    rule = replace(RULE, image_tags=("{tag}", "{short_sha}"))
+    request = _request(replace(PUSH, ref="refs/tags/v1", commit=None), rule)
+    assert request.image_tags == ("v1", "{short_sha}")
+    assert request.context == "/api-{sha}"
+    assert request.for_commit(SHA) == _request(replace(PUSH, ref="refs/tags/v1"), rule)
+
+
+@pytest.mark.parametrize(
+    ("source", "full_name", "covers"),
+    [
+        ("acme/api", "acme/api", True),
+        ("acme/api", "Acme/API", True),
+        ("ACME/api", "acme/api", True),
+        ("acme/*", "acme/web", True),
+        ("*/*", "other/web", True),
+        ("acme/a?i", "acme/api", True),
+        ("acme/api", "acme/api2", False),
+        ("acme/*", "acmes/api", False),
+    ],
+)
+def test_a_rule_covers_the_sources_that_it_names(source: str, full_name: str, covers: bool) -> None:
+    plan = _plan(replace(PUSH, source=replace(SOURCE, full_name=full_name)), replace(RULE, source=source))
+    assert isinstance(plan, Planned) == covers
+    assert covers or plan == Skipped(replace(RULE, source=source), f"its source is {source}", covers_source=False)
+
+
+def test_another_forge_is_another_source() -> None:
+    assert not RULE.covers(replace(SOURCE, forge="ghe"))
+
+
+def test_where_a_forge_heeds_case_the_rule_does_too() -> None:
+    assert not replace(RULE, source_has_case=True).covers(replace(SOURCE, full_name="Acme/api"))
+
+
+@pytest.mark.parametrize(
+    ("change", "rule", "reason"),
+    [
+        ({"ref": "refs/heads/dev"}, {}, "branch dev does not match main"),
+        ({"ref": "refs/tags/x"}, {"tags": ("v*", "!v0*")}, "tag x does not match v*, !v0*"),
+        ({"ref": "refs/tags/v0.1"}, {"tags": ("v*", "!v0*")}, "tag v0.1 does not match v*, !v0*"),
+        ({"ref": "refs/tags/main"}, {"tags": ()}, "it builds no tags"),
+        ({}, {"branches": ()}, "it builds no branches"),
+        ({"message": "Fix\n\n[skip ci]"}, {}, "the commit message says [skip ci]"),
+        ({"message": "[CI Skip] x"}, {}, "the commit message says [ci skip]"),
+        ({"changed_paths": ("a.md", "docs/x")}, {"paths": ("src/**",)}, "none of the 2 changed paths matches src/**"),
+        ({"changed_paths": ("src/a.md",)}, {"paths": ("src/**", "!**/*.md")}, "matches src/**, !**/*.md"),
+        ({"changed_paths": ()}, {"paths": ("src/**",)}, "none of the 0 changed paths"),
+        ({}, {"image_tags": ("{tag}",)}, "no image tag is left for main: image tag {tag} left out: main is a branch"),
+        ({}, {"repository": "acme/{tag}"}, "repository 'acme/{tag}': main is a branch, which has no {tag}"),
+        ({"ref": "refs/heads/-x"}, {"branches": ("*",), "repository": "acme/{branch}"}, "is no repository name"),
+        ({}, {"status_context": "quay/{tag}"}, "status_context 'quay/{tag}': main is a branch"),
+    ],
+)
+def test_a_push_that_a_rule_does_not_build_is_told_why(
+    change: dict[str, object], rule: dict[str, object], reason: str
+) -> None:
+    assert reason in _reason(replace(PUSH, **change), replace(RULE, **rule))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("changed", [None, ("README.md", "src/x.py")])
+def test_only_a_complete_list_of_other_paths_skips(changed: tuple[str, ...] | None) -> None:
+    assert isinstance(_plan(replace(PUSH, changed_paths=changed), replace(RULE, paths=("src/**",))), Planned)
+
+
+def test_after_a_gap_the_changed_paths_prove_nothing() -> None:
+    push, rule = replace(PUSH, changed_paths=("README.md",)), replace(RULE, paths=("src/**",))
+    assert isinstance(_plan(push, rule), Skipped)
+    assert isinstance(_plan(push, rule, gap=True), Planned)
+
+
+def test_an_image_tag_that_a_push_cannot_fill_is_left_out_and_noted() -> None:
+    plan = _plan(rule=replace(RULE, image_tags=("{ref}", "{version}", "{default_branch?latest}")))
+    assert isinstance(plan, Planned)
+    assert plan.request.image_tags == ("main", "latest")
+    assert plan.notes == ("image tag {version} left out: main is a branch, which has no {version}",)
+
+
+def test_image_tags_that_become_one_are_asked_for_once() -> None:
+    push = replace(PUSH, ref="refs/heads/a/b")
+    rule = replace(RULE, branches=("**",), image_tags=("{ref}", "a-b", "{branch}", "x"))
+    assert _request(push, rule).image_tags == ("a-b", "x")
+
+
+def test_the_repository_is_filled_and_lower_case() -> None:
+    push = replace(PUSH, source=replace(SOURCE, full_name="Acme/API"))
+    assert _request(push, replace(RULE, repository="{owner}/{repo}")).repository == "acme/api"
+
+
+def test_a_long_status_context_is_cut_to_what_a_forge_takes() -> None:
+    push = replace(PUSH, ref="refs/heads/" + "x" * 300)
+    request = _request(push, replace(RULE, branches=("**",), status_context="quay/{branch}"))
+    assert len(request.status_context) == STATUS_CONTEXT_LENGTH
+
+
+def test_each_rule_is_answered_in_its_order() -> None:
+    rules = [replace(RULE, name=name, branches=branches) for name, branches in (("a", ("dev",)), ("b", ("main",)))]
+    plans = plan_builds(PUSH, rules)
+    assert [plan.rule.name for plan in plans] == ["a", "b"]
+    assert [plan.rule.name for plan in planned(plans)] == ["b"]
+
+
+def test_rules_that_write_one_image_tag_from_one_push_are_warned_of() -> None:
+    other = replace(RULE, name="web", image_tags=("x", "{branch}"))
+    apart = replace(RULE, name="doc", repository="acme/doc")
+    elsewhere = replace(RULE, name="own", registry="own")
+    plans = planned(plan_builds(PUSH, [RULE, other, apart, elsewhere]))
+    assert [bool(plan.warning) for plan in plans] == [True, True, False, False]
+    assert "web" in plans[0].warning
+    assert "api" in plans[1].warning
+
+
+@pytest.mark.parametrize(
+    ("configured", "kind", "expected"),
+    [
+        (None, RefKind.BRANCH, Supersede.CANCEL),
+        (None, RefKind.TAG, Supersede.KEEP),
+        (Supersede.QUEUED, RefKind.BRANCH, Supersede.QUEUED),
+        (Supersede.CANCEL, RefKind.TAG, Supersede.CANCEL),
+    ],
+)
+def test_branches_cancel_and_tags_keep_unless_told_otherwise(
+    configured: Supersede | None, kind: RefKind, expected: Supersede
+) -> None:
+    assert replace(RULE, supersede=configured).supersede_for(kind) is expected
+
+
+_NAMES = st.text(min_size=1, max_size=150).filter(str.strip)
+
+
+@given(st.sampled_from(["refs/heads/", "refs/tags/"]), _NAMES, st.sampled_from([SHA, None]))
+def test_whatever_the_ref_a_request_is_legal_once_its_commit_is_known(
+    prefix: str, name: str, commit: str | None
+) -> None:
+    rule = replace(RULE, branches=("**",), tags=("**",), image_tags=("{ref}", "{ref}-{sha}", "{version}"))
+    plan = _plan(replace(PUSH, ref=prefix + name, commit=commit), rule)
+    if isinstance(plan, Planned):
+        request = plan.request.for_commit(SHA)
+        assert all(0 < len(tag) <= 127 and tag[0] not in ".-" for tag in request.image_tags)
+        assert len(set(request.image_tags)) == len(request.image_tags)
+        assert request.dockerfile_path.startswith(f"{request.context}/")
