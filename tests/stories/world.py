@@ -31,7 +31,7 @@ FAST = 60.0
 
 CONFIG = """
 [server]
-listen = "127.0.0.1:0"
+listen = "{listen}"
 {public_url}
 
 [store]
@@ -41,7 +41,7 @@ url = "sqlite:///{folder}/buildbot.db"
 [forges.github]
 kind = "github"
 url = "{github}"
-webhook_secrets = ["env:GITHUB_WEBHOOK_SECRET"]
+webhook_secrets = [{secrets}]
 {credential}
 {forge}
 
@@ -82,6 +82,8 @@ class Setting:
     forge: str = "writes_per_minute = 6000"
     credential: str = 'token = "env:GITHUB_TOKEN"'
     public_url: str = 'public_url = "https://builds.example.com"'
+    listen: str = "127.0.0.1:0"
+    secrets: str = '"env:GITHUB_WEBHOOK_SECRET"'
 
 
 @dataclass
@@ -105,7 +107,9 @@ class World:
         """Write the configuration of this world."""
         text = CONFIG
         values = {
+            "listen": self.setting.listen,
             "public_url": self.setting.public_url,
+            "secrets": self.setting.secrets,
             "folder": str(self.folder),
             "store": self.setting.store,
             "github": self.github.url,

@@ -1,0 +1,235 @@
+"""The front door over real sockets: what is answered, that an answer is kept, and that a crowd makes no difference."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import socket
+import sqlite3
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import closing
+from urllib.parse import urlsplit
+
+import anyio
+import httpx
+import pytest
+
+from buildbot.sandbox.github import Push
+from buildbot.sandbox.github_hooks import Attempt, Delivery, signatures
+from tests.stories.world import REPOSITORY, SECRET, World
+
+pytestmark = pytest.mark.anyio
+
+LIMIT = 25 * 1024 * 1024
+PIECE = bytes(64 * 1024)
+
+
+def told(attempt: Attempt) -> tuple[int, str]:
+    """The status and the decision of an answer."""
+    return attempt.status_code, json.loads(attempt.answer).get("decision", "refused")
+
+
+def rows(world: World, query: str) -> list[str]:
+    """What somebody else reads in the bot's database, one column."""
+    with closing(sqlite3.connect(world.folder / "buildbot.db")) as other:
+        return [row[0] for row in other.execute(query)]
+
+
+async def at_once(world: World, deliveries: Sequence[Delivery]) -> list[Attempt]:
+    """Deliver all at the same time."""
+    attempts: list[Attempt] = []
+
+    async def deliver(one: Delivery) -> None:
+        attempts.append(await world.github.deliver(one))
+
+    async with anyio.create_task_group() as group:
+        for delivery in deliveries:
+            group.start_soon(deliver, delivery)
+    return attempts
+
+
+async def held(world: World, ref: str | None = None) -> Push:
+    """A push that GitHub has not told of yet."""
+    return await world.github.commit_and_push(REPOSITORY, ref=ref, deliver=False)
+
+
+# ── what is decided ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def test_what_a_delivery_leads_to_is_in_its_answer(world: World) -> None:
+    world.quay.allowed_workers = 0
+    async with world.bot():
+        first, second = await held(world), await held(world)
+        ping = world.github.ping(world.hook)
+        assert told(await world.github.deliver(ping)) == (200, "ignored")
+        assert told(await world.github.deliver(second.deliveries[0])) == (202, "planned")
+        late = await world.github.deliver(first.deliveries[0])
+        assert told(late) == (202, "superseded")
+        (build,) = json.loads(late.answer)["builds"]
+        assert build["image_tags"] == ["main", f"sha-{first.sha[:7]}", "latest"]
+        other = await world.github.commit_and_push(REPOSITORY, ref="experiment")
+        assert told(other.attempts[0]) == (200, "ignored")
+        assert "api" in dict(json.loads(other.attempts[0].answer)["rules"])
+        await world.github.commit_and_push(REPOSITORY, ref="release/1")
+        deleted = await world.github.delete_ref(REPOSITORY, "release/1")
+        assert told(deleted.attempts[0]) == (200, "cancelled")
+
+
+async def test_a_repetition_builds_nothing_and_says_so(world: World) -> None:
+    async with world.bot():
+        push = await world.github.commit_and_push(REPOSITORY)
+        (delivery,) = push.deliveries
+        again = await world.github.deliver(delivery)
+        moved = await world.github.deliver(delivery, guid="11111111-2222-3333-4444-555555555555")
+        assert (told(again), told(moved)) == ((200, "repeated"), (200, "repeated"))
+        assert json.loads(again.answer)["builds"] == json.loads(moved.answer)["builds"] == []
+        assert (await world.final_status(push.sha)).state == "success"
+    assert len(world.quay.builds) == 1
+
+
+async def test_a_push_that_moved_nothing_builds_nothing(world: World) -> None:
+    async with world.bot():
+        head = (await held(world)).sha
+        (delivery,) = (await world.github.push_ref(REPOSITORY, "main", head, deliver=False)).deliveries
+        assert delivery.payload["before"] == delivery.payload["after"]
+        assert told(await world.github.deliver(delivery))[0] == 200
+        assert rows(world, "SELECT id FROM builds") == []
+
+
+async def test_both_secrets_are_taken_while_they_rotate(world: World) -> None:
+    world.environ["NEXT_SECRET"] = "the next one"
+    world.setting.secrets = '"env:NEXT_SECRET", "env:GITHUB_WEBHOOK_SECRET"'
+    async with world.bot() as url:
+        assert told((await world.github.commit_and_push(REPOSITORY)).attempts[0]) == (202, "planned")
+        world.github.state.hooks.clear()
+        world.github.add_hook(REPOSITORY, f"{url}/webhooks/github", secret="the next one")
+        assert told((await world.github.commit_and_push(REPOSITORY)).attempts[0]) == (202, "planned")
+
+
+# ── what is answered is kept ─────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def test_what_was_answered_2xx_is_committed_when_the_answer_arrives(world: World) -> None:
+    async with world.bot():
+        for number in range(20):
+            push = await world.github.commit_and_push(REPOSITORY, ref=f"release/{number}")
+            assert push.attempts[0].status_code == 202
+            assert push.deliveries[0].guid in rows(world, "SELECT guid FROM deliveries")
+            (build,) = json.loads(push.attempts[0].answer)["builds"]
+            assert build["id"] in rows(world, "SELECT id FROM builds")
+
+
+async def test_nobody_is_answered_while_the_database_is_held_by_another(world: World) -> None:
+    async with world.bot():
+        push = await held(world)
+        other = sqlite3.connect(world.folder / "buildbot.db", isolation_level=None)
+        with closing(other):
+            other.execute("BEGIN IMMEDIATE")
+            answering = asyncio.ensure_future(world.github.deliver(push.deliveries[0]))
+            done, _ = await asyncio.wait({answering}, timeout=0.3)
+            assert not done
+            other.execute("ROLLBACK")
+        assert told(await answering) == (202, "planned")
+
+
+async def test_what_could_not_be_recorded_is_503_and_built_when_it_comes_again(world: World) -> None:
+    async with world.bot():
+        push = await held(world)
+        with closing(sqlite3.connect(world.folder / "buildbot.db")) as other:
+            other.execute("CREATE TRIGGER full BEFORE INSERT ON deliveries BEGIN SELECT RAISE(ABORT, 'full'); END")
+            refused = await world.github.deliver(push.deliveries[0])
+            assert refused.status_code == 503
+            assert "send it again" in json.loads(refused.answer)["error"]
+            other.execute("DROP TRIGGER full")
+        assert told(await world.github.deliver(push.deliveries[0])) == (202, "planned")
+        assert (await world.final_status(push.sha)).state == "success"
+
+
+async def test_a_refused_delivery_is_planned_once_it_is_signed_well(world: World) -> None:
+    async with world.bot():
+        (delivery,) = (await held(world)).deliveries
+        forged = await world.github.deliver(delivery, headers={"X-Hub-Signature-256": "sha256=" + "0" * 64})
+        assert forged.status_code == 401
+        assert told(await world.github.deliver(delivery)) == (202, "planned")
+
+
+# ── many at once ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def test_fifty_deliveries_at_once_are_all_recorded(world: World) -> None:
+    world.quay.allowed_workers = 0
+    async with world.bot():
+        pushes = [await held(world, f"release/{number}") for number in range(50)]
+        attempts = await at_once(world, [push.deliveries[0] for push in pushes])
+        assert [told(attempt) for attempt in attempts] == [(202, "planned")] * 50
+        assert set(rows(world, "SELECT guid FROM deliveries")) == {push.deliveries[0].guid for push in pushes}
+        assert len(rows(world, "SELECT id FROM builds")) == 50
+
+
+async def test_one_delivery_twenty_times_at_once_is_one_build(world: World) -> None:
+    async with world.bot():
+        push = await held(world)
+        attempts = await at_once(world, list(push.deliveries) * 20)
+        assert sorted(told(attempt) for attempt in attempts) == [(200, "repeated")] * 19 + [(202, "planned")]
+        assert (await world.final_status(push.sha)).state == "success"
+    assert len(world.quay.builds) == 1
+
+
+# ── bodies on real connections ───────────────────────────────────────────────────────────────────────────────────────
+
+
+async def test_a_body_without_end_is_413_on_the_connection_itself(world: World) -> None:
+    async with world.bot() as url:
+        chunk = b"%x\r\n%s\r\n" % (len(PIECE), PIECE)
+        pieces = (chunk for _ in range(LIMIT // len(PIECE) + 2))
+        answer = await asyncio.to_thread(send, url, b"Transfer-Encoding: chunked", pieces)
+        assert answer.startswith(b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 413 ")
+        assert b"larger than 25 MiB" in answer
+
+
+async def test_a_body_that_announces_itself_as_too_large_is_413_before_a_byte_of_it(world: World) -> None:
+    async with world.bot() as url:
+        answer = await asyncio.to_thread(send, url, b"Content-Length: %d" % (LIMIT + 1), iter(()))
+        assert answer.startswith(b"HTTP/1.1 413 ")
+
+
+async def test_a_client_that_streams_200_mib_is_told_413_or_cut_off_and_others_are_served(world: World) -> None:
+    async def endless() -> AsyncIterator[bytes]:
+        for _ in range(200 * 1024 * 1024 // len(PIECE)):
+            yield PIECE
+
+    async with world.bot() as url, httpx.AsyncClient(timeout=20) as client:
+        try:
+            status = (await client.post(f"{url}/webhooks/github", content=endless())).status_code
+        except httpx.WriteError:
+            status = 413
+        assert status == 413
+        assert told((await world.github.commit_and_push(REPOSITORY)).attempts[0]) == (202, "planned")
+
+
+async def test_a_body_that_is_cut_is_no_delivery_and_does_no_harm(world: World) -> None:
+    async with world.bot() as url:
+        push = await held(world)
+        (delivery,) = push.deliveries
+        half = delivery.body[: len(delivery.body) // 2]
+        await asyncio.to_thread(send, url, b"Content-Length: %d" % len(delivery.body), iter([half]), hang_up=True)
+        assert (await world.get("/livez")).status_code == 200
+        assert rows(world, "SELECT guid FROM deliveries") == []
+        assert told(await world.github.deliver(delivery)) == (202, "planned")
+
+
+def send(url: str, framing: bytes, pieces: Iterator[bytes], *, hang_up: bool = False) -> bytes:
+    """Speak HTTP by hand, which shows what an impatient client library would hide; returns all that comes back."""
+    address = urlsplit(url)
+    signed = signatures(SECRET, b"another body")["X-Hub-Signature-256"].encode()
+    head = b"POST /webhooks/github HTTP/1.1\r\nHost: bot\r\nX-GitHub-Event: push\r\nX-Hub-Signature-256: " + signed
+    with socket.create_connection((address.hostname or "", address.port or 0), timeout=10) as connection:
+        connection.sendall(head + b"\r\nExpect: 100-continue\r\n" + framing + b"\r\n\r\n")
+        for piece in pieces:
+            connection.sendall(piece)
+        if hang_up:
+            return b""
+        answer = b""
+        while not answer.endswith(b"}") and (more := connection.recv(65536)):
+            answer += more
+        return answer
