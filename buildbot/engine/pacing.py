@@ -29,6 +29,8 @@ SILENT_CALLS = 3
 WORK_IN_FLIGHT = 20
 POLL_BURST = 25
 THROTTLED_RATE, THROTTLED_SECONDS = 5.0, 60.0
+LONGEST_THROTTLE = 5
+"""Minutes: each 429 that comes in spite of the lower rate adds one."""
 DEFAULT_PAUSE = timedelta(seconds=1)
 LONG_PAUSE = timedelta(minutes=1)
 
@@ -140,7 +142,7 @@ class Line:
         try:
             result = await make()
         except CallError as error:
-            self._failed(error)
+            self._failed(error, probed)
             raise
         finally:
             if probed is not None:
@@ -156,20 +158,22 @@ class Line:
     def _answered(self) -> None:
         self._trouble, self._silent = None, 0
 
-    def _failed(self, error: CallError) -> None:
+    def _failed(self, error: CallError, probed: _Trouble | None) -> None:
         if isinstance(error, CredentialRefused) and self.minds_credential:
-            self._open_trouble(str(error), CREDENTIAL_PROBE, CREDENTIAL_PROBE)
-        elif isinstance(error, Unreachable):
-            self._open_trouble(str(error), FIRST_PROBE, LONGEST_PROBE)
-        elif isinstance(error, Unanswered):
-            self._silent += 1
-            if self._silent >= SILENT_CALLS:
-                self._open_trouble(str(error), FIRST_PROBE, LONGEST_PROBE)
-        else:
+            self._open_trouble(str(error), CREDENTIAL_PROBE, CREDENTIAL_PROBE, probed)
+        elif isinstance(error, Unreachable) or (isinstance(error, Unanswered) and self._is_silent_again(probed)):
+            self._open_trouble(str(error), FIRST_PROBE, LONGEST_PROBE, probed)
+        elif not isinstance(error, Unanswered):
             self._answered()
 
-    def _open_trouble(self, because: str, first: float, longest: float) -> None:
+    def _is_silent_again(self, probed: _Trouble | None) -> bool:
+        self._silent += 1
+        return probed is not None or self._silent >= SILENT_CALLS
+
+    def _open_trouble(self, because: str, first: float, longest: float, probed: _Trouble | None) -> None:
         known = self._trouble
+        if known is not None and known is not probed:
+            return  # calls that were under way when it began say nothing new, and must not lengthen the pause
         pause = min(max(first, known.pause * 2 if known else 0.0), longest)
         since = known.since if known else self.clock.now()
         self._trouble = _Trouble(because, since, self.clock.monotonic() + pause, pause)
@@ -203,6 +207,11 @@ class RegistryLine(Line):
         """A read that had its turn."""
         return await self._noting_throttle(make)
 
+    async def follow_up(self, make: Callable[[], Awaitable[Result]]) -> Result:
+        """A read that another one led to, as the log that says why a build failed: it waits where a poll is put off."""
+        await self._own_turn()
+        return await self._noting_throttle(make)
+
     async def work(self, make: Callable[[], Awaitable[Result]]) -> Result:
         """A request or a cancel."""
         async with self._in_flight:
@@ -222,10 +231,17 @@ class RegistryLine(Line):
             self._work_waiting -= 1
 
     async def _noting_throttle(self, make: Callable[[], Awaitable[Result]]) -> Result:
+        was_throttled = self._is_throttled
         try:
             return await self.call(make)
         except Throttled as error:
             if error.by_proxy:
-                self._strikes = min(self._strikes + 1, 5) if self._is_throttled else 1
-                self._throttled_until = self.clock.monotonic() + THROTTLED_SECONDS * self._strikes
+                self._throttle(was_throttled)
             raise
+
+    def _throttle(self, was_throttled: bool) -> None:
+        if not self._is_throttled:
+            self._strikes = 1
+        elif was_throttled:  # not so a call that was sent with the one that was refused first
+            self._strikes = min(self._strikes + 1, LONGEST_THROTTLE)
+        self._throttled_until = self.clock.monotonic() + THROTTLED_SECONDS * self._strikes

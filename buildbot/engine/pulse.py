@@ -1,5 +1,5 @@
-"""What makes a loop look: news from this process at once, news from others (the command line, another instance) within
-half a second, and otherwise the time at which something is due."""
+"""What makes a loop look: news from this process at once, what it knows to be due at its time, and everything else (the
+command line's doing, another instance's) within half a second, because it looks that often anyway."""
 
 from __future__ import annotations
 
@@ -19,9 +19,14 @@ class Pulse:
         """Let the loop look now."""
         self._alarm.set()
 
-    async def nap(self, seconds: float = LONGEST_NAP) -> None:
-        """Wait for a beat, at most so long."""
+    def beat_in(self, seconds: float) -> None:
+        """Let the loop look when something is due sooner than its nap would end; only as exact as the nap if later."""
+        if seconds < LONGEST_NAP:
+            asyncio.get_running_loop().call_later(max(0.0, seconds), self.beat)
+
+    async def nap(self) -> None:
+        """Wait for a beat, at most half a second."""
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(max(0.0, min(seconds, LONGEST_NAP))):
+            async with asyncio.timeout(LONGEST_NAP):
                 await self._alarm.wait()
         self._alarm.clear()
