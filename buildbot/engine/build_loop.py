@@ -44,6 +44,7 @@ class BuildLoop:
         self._tools = tools
         self._on_news = on_news
         self._passes: set[asyncio.Task[None]] = set()
+        self._taking = asyncio.Lock()
         self._is_stopping = False
 
     async def run(self) -> None:
@@ -61,6 +62,8 @@ class BuildLoop:
         """Take nothing new, give calls in flight some seconds, drop the rest, give every claim back."""
         self._is_stopping = True
         self.pulse.beat()
+        async with self._taking:
+            pass  # what is being claimed this moment becomes passes that can be waited for
         if self._passes:
             await asyncio.wait(self._passes, timeout=GRACE_SECONDS)
         for one in list(self._passes):
@@ -72,16 +75,20 @@ class BuildLoop:
             log.warning("claims not given back, they end with their leases", because=str(error))
 
     async def _take(self) -> bool:
-        room = MOST_PASSES - len(self._passes)
-        if room <= 0:
-            return False
         try:
-            now = self._tools.clock.now()
-            taken = await self._tools.store.claim_repositories(self._owner, now, self._lease, room)
+            async with self._taking:
+                return await self._take_due()
         except StoreUnavailable as error:
             log.error("nothing can be claimed", because=str(error))
             await asyncio.sleep(1)
             return False
+
+    async def _take_due(self) -> bool:
+        room = MOST_PASSES - len(self._passes)
+        if room <= 0 or self._is_stopping:
+            return False
+        now = self._tools.clock.now()
+        taken = await self._tools.store.claim_repositories(self._owner, now, self._lease, room)
         for claim in taken:
             one = asyncio.create_task(self._pass(claim))
             self._passes.add(one)
@@ -98,9 +105,9 @@ class BuildLoop:
             try:
                 await self._look(claim)
             except* ClaimLost as lost:
-                log.warning("claim lost", because=str(lost.exceptions[0]))
+                log.warning("claim lost", because=_told(lost))
             except* StoreUnavailable as away:
-                log.error("pass not finished", because=str(away.exceptions[0]))
+                log.error("pass not finished", because=_told(away))
                 await self._release_later(claim)
             except* Exception:
                 log.exception("pass failed")
@@ -114,6 +121,8 @@ class BuildLoop:
         one = RepositoryPass(claim, site, self._tools)
         due = await one.run()
         await self._tools.store.release(claim, due, one.typical)
+        if due is not None:
+            self.pulse.beat_in((due - self._tools.clock.now()).total_seconds())
 
     async def _release_later(self, claim: Claim) -> None:
         try:
@@ -143,3 +152,9 @@ class BuildLoop:
 
 def _id(build: Build) -> str:
     return build.id
+
+
+def _told(failed: BaseException) -> str:
+    while isinstance(failed, BaseExceptionGroup):
+        failed = failed.exceptions[0]
+    return str(failed)

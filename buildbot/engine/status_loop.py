@@ -71,6 +71,13 @@ class StatusSite:
         return self.purses[credential]
 
 
+@dataclass(slots=True)
+class _Attempt:
+    """Whose line a post is on: nobody's by name until the credential is known."""
+
+    line: Line
+
+
 class StatusLoop:
     """Delivers every wanted status."""
 
@@ -80,6 +87,7 @@ class StatusLoop:
         self._forges = forges
         self._clock = clock
         self._posts: set[asyncio.Task[None]] = set()
+        self._taking = asyncio.Lock()
         self._is_stopping = False
 
     async def run(self) -> None:
@@ -92,6 +100,8 @@ class StatusLoop:
         """Take nothing new and give posts in flight some seconds."""
         self._is_stopping = True
         self.pulse.beat()
+        async with self._taking:
+            pass  # what is being claimed this moment becomes posts that can be waited for
         if self._posts:
             await asyncio.wait(self._posts, timeout=GRACE_SECONDS)
         for one in list(self._posts):
@@ -99,15 +109,19 @@ class StatusLoop:
         await asyncio.gather(*self._posts, return_exceptions=True)
 
     async def _take(self) -> bool:
-        room = MOST_POSTS - len(self._posts)
-        if room <= 0:
-            return False
         try:
-            due = await self._store.claim_statuses(self._clock.now(), POST_LEASE, room)
+            async with self._taking:
+                return await self._take_due()
         except StoreUnavailable as error:
             log.error("no status can be claimed", because=str(error))
             await asyncio.sleep(1)
             return False
+
+    async def _take_due(self) -> bool:
+        room = MOST_POSTS - len(self._posts)
+        if room <= 0 or self._is_stopping:
+            return False
+        due = await self._store.claim_statuses(self._clock.now(), POST_LEASE, room)
         for status in due:
             one = asyncio.create_task(self._deliver(status))
             self._posts.add(one)
@@ -123,6 +137,8 @@ class StatusLoop:
             try:
                 progress = await self._progress(status)
                 await self._store.save_status(status, progress)
+                if progress.due is not None:
+                    self.pulse.beat_in((progress.due - self._clock.now()).total_seconds())
             except StoreUnavailable as error:
                 log.error("status not noted, it will be looked at again", because=str(error))
             except Exception:
@@ -143,22 +159,26 @@ class StatusLoop:
                 return await self._post(status, forge, as_it_was)
 
     async def _post(self, status: DueStatus, forge: StatusSite, as_it_was: StatusProgress) -> StatusProgress:
-        line = forge.purse(UNKNOWN_CREDENTIAL, self._clock).line
+        attempt = _Attempt(forge.purse(UNKNOWN_CREDENTIAL, self._clock).line)
         try:
-            ask = partial(forge.site.forge.credential, status.full_name)
-            credential = await line.call(lambda: forge.site.line.call(ask))
-            purse = forge.purse(credential, self._clock)
-            line = purse.line
-            if closed := line.closed() or forge.site.line.closed():
-                return replace(as_it_was, due=closed.until)
-            if wait := purse.budget.take():
-                return replace(as_it_was, due=self._clock.now() + timedelta(seconds=wait))
-            await line.call(lambda: forge.site.line.call(lambda: self._send(status, forge)))
+            # One call as far as the forge's line goes: a credential that is remembered is no sign of life.
+            await forge.site.line.call(lambda: self._attempt(status, forge, attempt))
         except Closed as closed:
             return replace(as_it_was, due=closed.until)
         except CallError as error:
-            return self._failed(status, as_it_was, error, line)
+            return self._failed(status, as_it_was, error, attempt.line)
         return self._sent(status)
+
+    async def _attempt(self, status: DueStatus, forge: StatusSite, attempt: _Attempt) -> None:
+        ask = partial(forge.site.forge.credential, status.full_name)
+        credential = await attempt.line.call(ask)
+        purse = forge.purse(credential, self._clock)
+        attempt.line = purse.line
+        if closed := purse.line.closed():
+            raise closed
+        if wait := purse.budget.take():
+            raise Closed("waits for its turn", self._clock.now() + timedelta(seconds=wait))
+        await purse.line.call(lambda: self._send(status, forge))
 
     async def _send(self, status: DueStatus, forge: StatusSite) -> None:
         with timed_call(status.forge, "postStatus"):
