@@ -10,7 +10,7 @@ effect of a call whose answer was lost. Such a stray is cancelled once, and hold
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import partial
@@ -50,7 +50,7 @@ from buildbot.domain.log import digest
 from buildbot.domain.push import short
 from buildbot.domain.steps import steps
 from buildbot.engine.outcomes import accepted, average, failure_of, phase_in_list
-from buildbot.engine.pacing import Clock, Closed, Line, RegistryLine
+from buildbot.engine.pacing import DEFAULT_PAUSE, Clock, Closed, Line, RegistryLine
 from buildbot.ports import (
     BuildChange,
     BuildOrder,
@@ -58,6 +58,7 @@ from buildbot.ports import (
     CallError,
     Claim,
     Forge,
+    NotSent,
     Registry,
     Store,
     Stray,
@@ -67,11 +68,13 @@ from buildbot.ports import (
 from buildbot.telemetry import BUILDS_ENDED, timed_call
 
 log = structlog.get_logger(__name__)
+_Ask = Callable[[Callable[[], Awaitable[BuildRecord]]], Awaitable[BuildRecord]]
 
 PHASES_WITH_A_REASON = frozenset({"error", "expired"})
 LIST_SINCE = timedelta(hours=1)
 STRAY_POLLS = 2
 HOLD_LOOK = timedelta(minutes=1)
+SLOW_LIST_SECONDS = 300.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,10 +99,11 @@ class ForgeSite:
 
 @dataclass(slots=True)
 class Memory:
-    """What one process remembers between passes: since when an attempt is in doubt, which lists are too slow."""
+    """What one process remembers between passes, by the monotonic clock: since when an attempt is in doubt, and until
+    when a list is not asked for that took too long."""
 
     doubts: dict[tuple[BuildId, int], float] = field(default_factory=dict)
-    slow_lists: set[tuple[str, str]] = field(default_factory=set)
+    slow_lists: dict[tuple[str, str], float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +127,7 @@ class RepositoryPass:
         self._tools = tools
         self._builds = {build.id: build for build in claim.builds}
         self._saved = dict(self._builds)
+        self._told = dict(self._builds)
         self._strays = {stray.quay_id: stray for stray in claim.strays}
         self._deferred: datetime | None = None
         self._note_doubts(claim)
@@ -133,7 +138,7 @@ class RepositoryPass:
         actions = self._let_through(actions)
         for build_id, action in actions.items():
             self._builds[build_id] = begin(self._builds[build_id], action, self._now)
-        await self._save()
+        await self._save(untold=self._probes(actions))
         await self._perform(actions)
         return self._next_look()
 
@@ -196,18 +201,45 @@ class RepositoryPass:
     def _let_through(self, actions: Mapping[BuildId, Action]) -> dict[BuildId, Action]:
         """Without what the lines do not take now, and without reads whose turn has not come."""
         allowed: dict[BuildId, Action] = {}
+        probed: list[Line] = []
         for build_id, action in actions.items():
             line = self._line_for(self._builds[build_id], action)
-            if line is None or (closed := line.closed()) is None:
+            if line is None or (closed := self._closed(line, probed)) is None:
                 allowed[build_id] = action
             else:
                 self._fold(build_id, action, failure_of(closed, line, self._tools.clock))
-        if any(_is_read(action) for action in allowed.values()) and (wait := self._poll_wait()):
-            self._deferred = self._now + timedelta(seconds=wait)
-            return {build_id: action for build_id, action in allowed.items() if not _is_read(action)}
+        return self._in_turn(allowed)
+
+    def _closed(self, line: Line, probed: list[Line]) -> Closed | None:
+        """Why the line takes no call; of a pass's calls one is the probe of a line in trouble, the rest wait for it."""
+        if (closed := line.closed()) is not None or not line.trouble:
+            return closed
+        if any(line is one for one in probed):
+            return Closed(line.trouble, self._now + DEFAULT_PAUSE)
+        probed.append(line)
+        return None
+
+    def _in_turn(self, actions: Mapping[BuildId, Action]) -> dict[BuildId, Action]:
+        """A list takes one turn for all that it serves, each single read takes one."""
+        turns: dict[str, float] = {}
+        allowed: dict[BuildId, Action] = {}
+        for build_id, action in actions.items():
+            is_single = self._is_read_singly(build_id, action)
+            key = f"{self._claim.repository} {len(turns)}" if is_single else self._claim.repository
+            if _is_read(action) and key not in turns:
+                turns[key] = self._site.line.poll_wait(key)
+            if not _is_read(action) or not turns[key]:
+                allowed[build_id] = action
+        waits = [wait for wait in turns.values() if wait]
+        self._deferred = self._now + timedelta(seconds=min(waits)) if waits else None
         return allowed
 
-    def _poll_wait(self) -> float:
+    def _probes(self, actions: Mapping[BuildId, Action]) -> frozenset[BuildId]:
+        """Whose call only finds out whether a line works again. That is no news unless it does."""
+        lines = {build_id: self._line_for(self._builds[build_id], action) for build_id, action in actions.items()}
+        return frozenset(build_id for build_id, line in lines.items() if line is not None and line.trouble)
+
+    def _list_wait(self) -> float:
         return self._site.line.poll_wait(self._claim.repository)
 
     def _line_for(self, build: Build, action: Action) -> Line | None:
@@ -241,7 +273,7 @@ class RepositoryPass:
         calls = [self._call(build_id, action) for build_id, action in actions.items() if not _is_read(action)]
         reads = {build_id: action for build_id, action in actions.items() if _is_read(action)}
         busy = actions.keys() - reads.keys()
-        if reads or (self._strays and not self._site.line.closed() and not self._poll_wait()):
+        if reads or (self._strays and not self._site.line.closed() and not self._list_wait()):
             calls.append(self._read(reads, busy))
         async with asyncio.TaskGroup() as group:
             for call in calls:
@@ -309,24 +341,25 @@ class RepositoryPass:
         listed = {build_id: action for build_id, action in reads.items() if build_id not in singly}
         async with asyncio.TaskGroup() as group:
             for build_id in singly:
-                group.create_task(self._read_one(build_id))
+                group.create_task(self._read_one(build_id, self._site.line.poll))
             if listed or not singly:
                 group.create_task(self._read_list(listed, {*busy, *singly}))
         await self._save()
 
     def _is_read_singly(self, build_id: BuildId, action: Action) -> bool:
         delete = self._builds[build_id].seen.delete
-        is_slow = (self._claim.registry, self._claim.repository) in self._tools.memory.slow_lists
+        slow_until = self._tools.memory.slow_lists.get((self._claim.registry, self._claim.repository), 0.0)
+        is_slow = self._tools.clock.monotonic() < slow_until
         return isinstance(action, PollBuild) and (is_slow or (delete is not None and not delete.read_since))
 
-    async def _read_one(self, build_id: BuildId) -> None:
+    async def _read_one(self, build_id: BuildId, ask: _Ask) -> None:
         build, registry, line = self._builds[build_id], self._site.registry, self._site.line
         is_whole = build.seen.delete is not None
         read = registry.get_repo_build if is_whole else registry.get_repo_build_status
         operation = "getRepoBuild" if is_whole else "getRepoBuildStatus"
         try:
             with timed_call(self._site.key, operation):
-                record = await line.poll(partial(read, self._claim.repository, build.seen.quay_id or ""))
+                record = await ask(partial(read, self._claim.repository, build.seen.quay_id or ""))
         except (CallError, Closed) as error:
             self._fold(build_id, PollBuild(), failure_of(error, line, self._tools.clock))
             return
@@ -340,11 +373,11 @@ class RepositoryPass:
                 records = await self._site.line.poll(ask)
         except (CallError, Closed) as error:
             if isinstance(error, Unanswered) and error.timed_out:
-                slow.add(key)
+                slow[key] = self._tools.clock.monotonic() + SLOW_LIST_SECONDS
             for build_id, action in reads.items():
                 self._fold(build_id, action, failure_of(error, self._site.line, self._tools.clock))
             return
-        slow.discard(key)
+        slow.pop(key, None)
         await self._fold_list(records, reads, busy)
         await self._follow_strays(records)
 
@@ -368,7 +401,7 @@ class RepositoryPass:
             elif build.id in reads:
                 missing.append(build.id)
         for build_id in missing:
-            await self._read_one(build_id)
+            await self._read_one(build_id, self._site.line.follow_up)
 
     def _fold_search(
         self,
@@ -390,7 +423,7 @@ class RepositoryPass:
         ask = partial(self._site.registry.get_repo_build_logs, self._claim.repository, quay_id)
         try:
             with timed_call(self._site.key, "getRepoBuildLogs"):
-                return replace(read, log=digest(await self._site.line.poll(ask)))
+                return replace(read, log=digest(await self._site.line.follow_up(ask)))
         except (CallError, Closed) as error:
             log.warning("log not read", repository=self._claim.repository, quay_build=quay_id, because=str(error))
             return read
@@ -443,7 +476,11 @@ class RepositoryPass:
         try:
             with timed_call(self._site.key, "cancelRepoBuild"):
                 await self._site.line.work(cancel)
-        except (CallError, Closed) as error:
+        except (NotSent, Closed) as error:
+            log.warning("stray not cancelled yet", quay_build=stray.quay_id, because=str(error))
+            self._strays[stray.quay_id] = replace(stray, is_cancelled=False)
+            await self._tools.store.save_strays(self._claim, [self._strays[stray.quay_id]])
+        except CallError as error:
             log.warning("stray not cancelled", quay_build=stray.quay_id, because=str(error))
 
     # ── folding in and saving ────────────────────────────────────────────────────────────────────────────────────────
@@ -455,24 +492,29 @@ class RepositoryPass:
         if after.seen.phase is BuildPhase.SUCCEEDED and after.seen.building_since and after.seen.finished_at:
             self.typical = average(self.typical, after.seen.finished_at - after.seen.building_since)
 
-    async def _save(self, *only: BuildId) -> None:
-        ids = only or tuple(self._builds)
-        changed = [build_id for build_id in ids if self._builds[build_id] != self._saved[build_id]]
-        if not changed:
+    async def _save(self, *only: BuildId, untold: frozenset[BuildId] = frozenset()) -> None:
+        """Write down what changed; of `untold` builds without a word about it in steps, status and log."""
+        now = {build_id: self._builds[build_id] for build_id in only or self._builds}
+        after = {build_id: build for build_id, build in now.items() if build != self._saved[build_id]}
+        if not after:
             return
-        before = {build_id: self._saved[build_id] for build_id in changed}
-        after = {build_id: self._builds[build_id] for build_id in changed}
-        changes = [self._change(before[build_id], after[build_id]) for build_id in changed]
-        await self._tools.store.save(self._claim, changes, self._now)
+        news = {build_id: build for build_id, build in after.items() if build_id not in untold}
+        before = {build_id: self._told[build_id] for build_id in after}
+        changes = [self._change(before[build_id], build, news.get(build_id)) for build_id, build in after.items()]
+        # Before the write, for whoever saves while it is under way would write and tell the same once more. If it
+        # fails, so does the pass.
         self._saved.update(after)
-        for build_id in changed:
-            _tell(before[build_id], after[build_id])
+        self._told.update(news)
+        await self._tools.store.save(self._claim, changes, self._now)
+        for build_id, build in news.items():
+            _tell(before[build_id], build)
 
-    def _change(self, before: Build, after: Build) -> BuildChange:
-        old, new = self._tools.wording(before), self._tools.wording(after)
+    def _change(self, before: Build, after: Build, news: Build | None) -> BuildChange:
+        told = news or before
+        old, new = self._tools.wording(before), self._tools.wording(told)
         is_news = (old.state, old.stage) != (new.state, new.stage)
-        learned = before.commit is None and after.commit is not None
-        return BuildChange(after, new, is_news, steps(before, after), learned)
+        learned = before.commit is None and told.commit is not None
+        return BuildChange(after, new, is_news, steps(before, told), learned)
 
 
 def _is_read(action: Action) -> bool:
