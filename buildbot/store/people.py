@@ -109,7 +109,7 @@ def counts(connection: Connection, now: datetime) -> Counts:
         .where(commit_statuses.c.due <= now, commit_statuses.c.stopped.is_(None))
     )
     return Counts(
-        builds=dict(connection.execute(by_phase).tuples().all()),
+        builds={row[0]: row[1] for row in connection.execute(by_phase)},
         statuses=connection.execute(undelivered).scalar_one(),
         oldest_seconds=(now - oldest).total_seconds() if oldest else 0.0,
     )

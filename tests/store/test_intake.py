@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import pairwise
 
 import pytest
 
@@ -249,10 +250,10 @@ async def test_a_status_that_cannot_be_worded_leaves_no_trace(world: World) -> N
 
 async def test_hundreds_of_unfinished_builds_of_a_ref_are_all_superseded(world: World) -> None:
     keep, cancel = (replace(API, supersede=Supersede.KEEP),), (API,)
-    letters = [f"{number:040x}" for number in range(152)]
-    for before, after in zip(letters[:-2], letters[1:-1], strict=True):
-        await world.record(replace(a_push("a", "b"), before=before, after=after, commit=after), rules=keep)
-    last = replace(a_push("a", "b"), before=letters[-2], after=letters[-1], commit=letters[-1])
+    moves = pairwise(f"{number:040x}" for number in range(152))
+    *older, last = [replace(a_push("a", "b"), before=one, after=other, commit=other) for one, other in moves]
+    for push in older:
+        await world.record(push, rules=keep)
     recorded = await world.record(last, rules=cancel)
     assert recorded.reason == "1 build planned; 150 older builds superseded"
     assert sum(build.goal.kind is GoalKind.CANCEL for build in await world.builds()) == 150

@@ -1,0 +1,236 @@
+"""One instance at a time for one repository: leases, fencing, wakes that are never lost, columns that nobody shares."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from buildbot.domain.build import BuildId, BuildPhase, CancelReason, Goal, GoalKind
+from buildbot.ports import ClaimLost, Stray
+from tests.store.world import API, LEASE, START, World, a_push, ended_as, seen_as, sha
+
+pytestmark = pytest.mark.anyio
+
+SECOND = timedelta(seconds=1)
+OTHER = replace(API, name="other", repository="acme/other")
+STRAY = Stray("q-9", BuildId("b"), ("main",), "waiting", START)
+
+
+async def test_what_one_instance_holds_another_cannot_take(world: World) -> None:
+    await world.build("a", "b")
+    await world.claim("one")
+    assert not await world.is_due("two")
+
+
+async def test_nothing_is_claimed_before_it_is_due(world: World) -> None:
+    await world.build("a", "b")
+    await world.store.release(await world.claim(), START + SECOND)
+    assert not await world.is_due()
+    world.now += SECOND
+    assert await world.is_due()
+
+
+async def test_what_is_released_without_a_time_waits_for_news(world: World) -> None:
+    await world.build("a", "b")
+    await world.store.release(await world.claim(), None)
+    world.now += timedelta(days=9)
+    assert not await world.is_due()
+    await world.push("b", "c")
+    assert await world.is_due()
+
+
+async def test_the_longest_due_goes_first_up_to_the_limit(world: World) -> None:
+    await world.push("a", "b", rules=(API,))
+    world.now += SECOND
+    await world.push("a", "b", rules=(OTHER,), ref="refs/heads/dev")
+    world.now += SECOND
+    (first,) = await world.store.claim_repositories("one", world.now, LEASE, 1)
+    (second,) = await world.store.claim_repositories("one", world.now, LEASE, 5)
+    assert (first.repository, second.repository) == ("acme/api", "acme/other")
+
+
+async def test_a_claim_holds_all_unfinished_builds_of_its_repository_oldest_first(world: World) -> None:
+    ended = await world.end(await world.build("a", "b"))
+    rules = (API, OTHER)
+    await world.push("b", "c", rules=rules)
+    await world.push("c", "d", rules=rules)
+    claims = await world.store.claim_repositories("one", world.now, LEASE, 5)
+    held = {claim.repository: claim for claim in claims}
+    assert [build.commit for build in held["acme/api"].builds] == [sha("c"), sha("d")]
+    assert ended.id not in {build.id for claim in claims for build in claim.builds}
+    assert {build.request.repository for build in held["acme/other"].builds} == {"acme/other"}
+
+
+async def test_a_lease_that_ran_out_is_taken_over(world: World) -> None:
+    await world.build("a", "b")
+    first = await world.claim("one")
+    world.now += LEASE
+    second = await world.claim("two")
+    assert second.token > first.token
+    assert second.is_taken_over
+
+
+async def test_the_same_instance_again_takes_nothing_over(world: World) -> None:
+    await world.build("a", "b")
+    first = await world.claim("one")
+    await world.store.release(first, START)
+    again = await world.claim("one")
+    assert (first.is_taken_over, again.is_taken_over) == (True, False)
+
+
+async def test_a_stale_claim_saves_nothing(world: World) -> None:
+    build = await world.build("a", "b")
+    stale = await world.claim("one")
+    world.now += LEASE
+    await world.claim("two")
+    with pytest.raises(ClaimLost, match="acme/api"):
+        await world.save(stale, ended_as(build, BuildPhase.FAILED, world.now))
+    with pytest.raises(ClaimLost):
+        await world.store.save_strays(stale, [STRAY])
+    story = await world.store.story(build.id)
+    assert (story.build, len(story.steps)) == (build, 1)
+    assert story.status is not None
+    assert story.status.wanted.description.startswith("Asking Quay")
+
+
+async def test_a_stale_claim_releases_nothing(world: World) -> None:
+    await world.build("a", "b")
+    stale = await world.claim("one")
+    world.now += LEASE
+    await world.claim("two")
+    await world.store.release(stale, world.now, timedelta(minutes=5))
+    assert not await world.is_due("three")
+
+
+async def test_a_lease_may_run_out_unnoticed_while_nobody_else_comes(world: World) -> None:
+    build = await world.build("a", "b")
+    claim = await world.claim()
+    world.now += LEASE * 5
+    await world.save(claim, ended_as(build, BuildPhase.SUCCEEDED, world.now))
+    assert (await world.reread(build)).is_final
+
+
+async def test_news_while_it_is_held_keeps_it_due(world: World) -> None:
+    await world.build("a", "b")
+    claim = await world.claim()
+    await world.push("b", "c")
+    assert not await world.is_due()
+    await world.store.release(claim, START + timedelta(hours=1))
+    again = await world.claim()
+    assert len(again.builds) == 2
+
+
+async def test_a_person_s_cancel_while_it_is_held_keeps_it_due(world: World) -> None:
+    build = await world.build("a", "b")
+    claim = await world.claim()
+    await world.store.cancel(build.id, Goal(GoalKind.CANCEL, CancelReason.PERSON, "ada"), world.now)
+    await world.store.release(claim, None)
+    assert (await world.claim()).builds[0].goal.detail == "ada"
+
+
+async def test_a_renewed_lease_lasts_longer(world: World) -> None:
+    await world.build("a", "b")
+    await world.claim("one")
+    world.now += LEASE - SECOND
+    await world.store.renew("one", world.now, LEASE)
+    world.now += LEASE - SECOND
+    assert not await world.is_due("two")
+
+
+async def test_renewing_revives_no_lease_that_ran_out_and_no_claim_given_back(world: World) -> None:
+    await world.build("a", "b")
+    await world.claim("one")
+    world.now += LEASE
+    await world.store.renew("one", world.now, LEASE)
+    claim = await world.claim("two")
+    await world.store.release(claim, world.now)
+    await world.store.renew("two", world.now, LEASE)
+    assert await world.is_due("three")
+
+
+async def test_an_instance_that_stops_gives_back_only_its_own(world: World) -> None:
+    await world.push("a", "b", rules=(API,))
+    await world.claim("one")
+    await world.push("a", "b", rules=(OTHER,), ref="refs/heads/dev")
+    await world.claim("two")
+    await world.store.give_up_claims("one")
+    assert (await world.claim("three")).repository == "acme/api"
+
+
+async def test_the_usual_build_time_is_remembered_and_not_forgotten(world: World) -> None:
+    await world.build("a", "b")
+    first = await world.claim()
+    await world.store.release(first, START, timedelta(minutes=4))
+    await world.store.release(await world.claim(), START)
+    assert (first.typical, (await world.claim()).typical) == (None, timedelta(minutes=4))
+
+
+async def test_what_was_seen_is_read_back_whole(world: World) -> None:
+    build = await world.build("a", "b")
+    seen = seen_as(build, BuildPhase.WAITING, quay_id="q-1", attempt=1, ran=timedelta(seconds=3), ended=("q-0",))
+    claim = await world.claim()
+    await world.save(claim, seen)
+    assert await world.reread(build) == seen
+    assert [step.what for step in (await world.store.story(build.id)).steps][-1] == "seen"
+
+
+async def test_a_goal_set_while_the_holder_saves_what_it_saw_survives(world: World) -> None:
+    build = await world.build("a", "b")
+    claim = await world.claim()
+    await world.push("b", "c")
+    await world.save(claim, seen_as(build, BuildPhase.WAITING, quay_id="q-1"))
+    now = await world.reread(build)
+    assert (now.goal.kind, now.seen.quay_id) == (GoalKind.CANCEL, "q-1")
+
+
+async def test_what_the_holder_saw_survives_a_goal_set_later(world: World) -> None:
+    build = await world.build("a", "b")
+    await world.save(await world.claim(), seen_as(build, BuildPhase.WAITING, quay_id="q-1"))
+    cancelled = await world.store.cancel(build.id, Goal(GoalKind.CANCEL, CancelReason.PERSON, "ada"), world.now)
+    assert cancelled.seen.quay_id == "q-1"
+    assert await world.reread(build) == cancelled
+
+
+async def test_a_learned_commit_is_saved_with_its_request_and_gets_its_status(world: World) -> None:
+    push = replace(a_push("a", "b", "refs/tags/v1"), commit=None)
+    (build,) = (await world.record(push)).builds
+    assert (build.tag_object, build.commit) == (sha("b"), None)
+    assert await world.due_statuses() == ()
+    known = replace(build, commit=sha("c"), request=build.request.for_commit(sha("c")))
+    await world.save(await world.claim(), known, learned_commit=True)
+    assert await world.reread(build) == known
+    status = await world.due_status()
+    assert (status.sha, status.owner, status.context) == (sha("c"), build.id, "quay/api")
+
+
+async def test_strays_come_with_the_claim_until_they_have_ended(world: World) -> None:
+    await world.build("a", "b")
+    claim = await world.claim()
+    await world.store.save_strays(claim, [STRAY])
+    await world.store.save_strays(claim, [replace(STRAY, phase="building", is_cancelled=True)])
+    await world.store.release(claim, START)
+    again = await world.claim()
+    assert again.strays == (replace(STRAY, phase="building", is_cancelled=True),)
+    await world.store.save_strays(again, [replace(again.strays[0], finished_at=START)])
+    await world.store.release(again, START)
+    assert (await world.claim()).strays == ()
+
+
+async def test_every_build_that_a_row_followed_is_known(world: World) -> None:
+    build, other = await world.build("a", "b"), await world.build("b", "c")
+    await world.save(await world.claim(), seen_as(build, BuildPhase.WAITING, quay_id="q-2", ended=("q-1",)))
+    followed = await world.store.followed([build.id, other.id, BuildId("unknown")])
+    assert followed == {build.id: frozenset({"q-1", "q-2"}), other.id: frozenset()}
+
+
+async def test_the_next_due_is_the_earliest_that_nobody_holds(world: World) -> None:
+    assert await world.store.next_due(START) is None
+    await world.build("a", "b")
+    await world.due_status()
+    claim = await world.claim()
+    assert await world.store.next_due(START) is None
+    await world.store.release(claim, START + SECOND)
+    assert await world.store.next_due(START) == START + SECOND
+    assert await world.store.next_due(START + LEASE) == START
