@@ -7,10 +7,12 @@ The bot runs in this process with its real adapters and its real store, or as th
 from __future__ import annotations
 
 import asyncio
+import json
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +20,12 @@ import httpx
 
 from buildbot.bootstrap import build_app
 from buildbot.config import load
-from buildbot.sandbox.github import GitHub
+from buildbot.engine.pacing import Clock, utc_now
+from buildbot.sandbox.github import GitHub, Push
 from buildbot.sandbox.github_repository import Status
 from buildbot.sandbox.quay import Quay
 from buildbot.sandbox.serving import serving
+from buildbot.store.sql_store import SqlStore
 
 SECRET = "a secret of the hook"
 REPOSITORY = "acme/api"
@@ -87,6 +91,21 @@ class Setting:
 
 
 @dataclass
+class Watch:
+    """The bot's clock, which can be put forward: a minute's pause is over in no time. The sandboxes keep their own."""
+
+    ahead: timedelta = timedelta()
+
+    def forward(self, seconds: float) -> None:
+        """Let so much time pass for the bot."""
+        self.ahead += timedelta(seconds=seconds)
+
+    def clock(self) -> Clock:
+        """The clock to run the bot by."""
+        return Clock(lambda: utc_now() + self.ahead, lambda: time.monotonic() + self.ahead.total_seconds())
+
+
+@dataclass
 class World:
     """Everything that is there."""
 
@@ -97,6 +116,7 @@ class World:
     setting: Setting = field(default_factory=Setting)
     bot_url: str = ""
     hook: Any = None
+    watch: Watch = field(default_factory=Watch)
 
     @property
     def config_file(self) -> Path:
@@ -133,7 +153,7 @@ class World:
     @asynccontextmanager
     async def bot(self) -> AsyncIterator[str]:
         """Run the bot in this process while the block lasts; its hook is set to it."""
-        app = build_app(load(self.write_config(), self.environ))
+        app = build_app(load(self.write_config(), self.environ), self.watch.clock())
         async with serving(app, lifespan=True) as url:
             self.hear_pushes(url)
             yield url
@@ -151,6 +171,34 @@ class World:
         """Wait for the commit's status to be final."""
         await until(lambda: any(one.state != "pending" for one in self.statuses(sha, context)))
         return self.statuses(sha, context)[-1]
+
+    def built_by(self, push: Push) -> list[str]:
+        """The ids of the builds that a push led to, as its delivery was answered."""
+        answers = [json.loads(one.answer) for one in push.attempts if one.delivery.event == "push"]
+        return [build["id"] for answer in answers for build in answer["builds"]]
+
+    async def build(self, push: Push) -> dict[str, Any]:
+        """What the bot tells about the (only) build of a push."""
+        (build_id,) = self.built_by(push)
+        answer = await self.get(f"/builds/{build_id}", Accept="application/json")
+        return dict(answer.raise_for_status().json())
+
+    async def until_build(self, push: Push, holds: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
+        """Wait until something holds of the build of a push."""
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while not holds(build := await self.build(push)):
+            if time.monotonic() > deadline:
+                raise AssertionError(f"waited {PATIENCE_SECONDS} s in vain, the build is {build}")
+            await asyncio.sleep(0.02)
+        return build
+
+    def quay_calls(self, operation: str) -> list[int]:
+        """The status codes with which Quay answered an operation, also where the answer was lost (0: never done)."""
+        return [status for name, status in self.quay.calls if name == operation]
+
+    def open_store(self) -> SqlStore:
+        """The bot's database, as the commands open it beside a bot that runs."""
+        return SqlStore(f"sqlite:///{self.folder}/buildbot.db")
 
     def image_commit(self, tag: str, repository: str = REPOSITORY) -> str | None:
         """The commit that the image tag holds."""
