@@ -5,15 +5,18 @@ from __future__ import annotations
 import signal
 import socket
 import sys
+from collections.abc import Callable
+from typing import NoReturn
 
 import structlog
 import typer
 import uvicorn
 
-from buildbot.cli.options import DEFAULT_FILE, ConfigFile, fail, load_or_exit
+from buildbot.cli.options import DEFAULT_FILE, WRONG, ConfigFile, fail, load_or_exit
 from buildbot.config import Server
 
 GRACEFUL_SECONDS = 2
+BACKLOG = 2048
 
 
 def serve(config: ConfigFile = DEFAULT_FILE) -> None:
@@ -23,17 +26,18 @@ def serve(config: ConfigFile = DEFAULT_FILE) -> None:
     from buildbot.store.database import BadDatabase
     from buildbot.telemetry import log_to
 
+    _on_signals(lambda: sys.exit(0))
     loaded = load_or_exit(config)
     log_to(sys.stderr, secrets=known_secrets(loaded))
     log = structlog.get_logger("buildbot")
     for warning in loaded.warnings:
         log.warning("configuration", because=str(warning))
-    listening = _listen(loaded.server)
+    listening = _bind(loaded.server)
     try:
         app = build_app(loaded)
     except (BadDatabase, StoreUnavailable) as bad:
-        fail(str(bad), 2)
-    host, port = listening.getsockname()[:2]
+        fail(str(bad), WRONG)
+    host, port = _listen(listening, loaded.server)
     log.info("listening", host=host, port=port, rules=len(loaded.rules))
     run_until_told(uvicorn.Server(server_config(app)), listening)
     log.info("stopped")
@@ -53,20 +57,42 @@ def server_config(app: object) -> uvicorn.Config:
 
 def run_until_told(server: uvicorn.Server, listening: socket.socket) -> None:
     """Serve until a signal; then return instead of dying by it, as uvicorn would by raising it again."""
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: None)
+
+    def stop() -> None:
+        server.should_exit = True
+
+    _on_signals(stop)
     server.run(sockets=[listening])
     if not server.started:
         raise typer.Exit(1)
 
 
-def _listen(server: Server) -> socket.socket:
+def _on_signals(act: Callable[[], object]) -> None:
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: act())
+
+
+def _bind(server: Server) -> socket.socket:
     family = socket.AF_INET6 if ":" in server.listen_host else socket.AF_INET
-    listening = socket.socket(family, socket.SOCK_STREAM)
-    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    bound = socket.socket(family, socket.SOCK_STREAM)
+    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
-        listening.bind((server.listen_host, server.listen_port))
+        bound.bind((server.listen_host, server.listen_port))
     except OSError as error:
-        listening.close()
-        fail(f"cannot listen on {server.listen_host}:{server.listen_port}: {error.strerror}", 2)
-    return listening
+        _cannot_listen(bound, server, error)
+    return bound
+
+
+def _listen(bound: socket.socket, server: Server) -> tuple[str, int]:
+    # Before the line that says so: who connects from then on waits for the answer instead of being turned away.
+    try:
+        bound.listen(BACKLOG)
+    except OSError as error:
+        _cannot_listen(bound, server, error)
+    host, port = bound.getsockname()[:2]
+    return host, port
+
+
+def _cannot_listen(bound: socket.socket, server: Server, error: OSError) -> NoReturn:
+    bound.close()
+    fail(f"cannot listen on {server.listen_host}:{server.listen_port}: {error.strerror or error}", WRONG)
