@@ -207,6 +207,8 @@ class RepositoryPass:
             if line is None or (closed := self._closed(line, probed)) is None:
                 allowed[build_id] = action
             else:
+                # Never saved: a call that is not let through takes its intent back, so it has to have one.
+                self._builds[build_id] = begin(self._builds[build_id], action, self._now)
                 self._fold(build_id, action, failure_of(closed, line, self._tools.clock))
         return self._in_turn(allowed)
 
