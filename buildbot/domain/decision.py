@@ -134,12 +134,18 @@ def _newborn(plan: Planned, push: PushEvent, standing: Standing, move: Move) -> 
     if any(later.after is None and later.position > move.position for later in standing.moves):
         return replace(newborn, goal=Goal(GoalKind.CANCEL, CancelReason.DELETED, f"{push.kind} {push.ref_name}"))
     last = standing.plans.get(plan.rule.name)
-    if last is None or last.position <= move.position:
+    if last is None or not _has_successor(move, last, standing):
         return newborn
     by = short(last.commit) if last.commit else "a newer push"
     if plan.rule.supersede_for(push.kind) is Supersede.KEEP and (kept := _without_claimed(newborn, last, by)):
         return kept
     return replace(newborn, goal=Goal(GoalKind.CANCEL, CancelReason.SUPERSEDED, by))
+
+
+def _has_successor(move: Move, last: LastPlan, standing: Standing) -> bool:
+    # A move older than all that are remembered is older than one that was planned for and has been forgotten since.
+    is_oldest = bool(standing.moves) and move.position < standing.moves[0].position
+    return is_oldest or last.position > move.position
 
 
 def _without_claimed(newborn: NewBuild, last: LastPlan, by: str) -> NewBuild | None:

@@ -151,6 +151,6 @@ def _chosen(which: BuildFilter) -> Select[Any]:
         if value is not None:
             chosen = chosen.where(column == value)
     if which.source is not None:
-        named = json.dumps(which.source, ensure_ascii=False).lower()
-        chosen = chosen.where(func.lower(builds.c.source).contains(f'"full_name":{named}', autoescape=True))
+        named = f'"full_name":{json.dumps(which.source, ensure_ascii=False)}'
+        chosen = chosen.where(builds.c.source.icontains(named, autoescape=True))
     return chosen.where(builds.c.finished_at.is_(None)) if which.unfinished else chosen
