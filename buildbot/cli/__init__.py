@@ -19,7 +19,7 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 app.command("serve")(serve.serve)
-app.command("demo")(demo.demo)
+app.command("demo", short_help="Watch the bot at work, without any account.")(demo.demo)
 app.command("check")(check.check)
 app.command("explain")(explain.explain)
 app.add_typer(builds.app, name="builds")

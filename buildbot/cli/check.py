@@ -8,7 +8,10 @@ from buildbot.cli.options import DEFAULT_FILE, ConfigFile, load_or_exit
 
 
 def check(config: ConfigFile = DEFAULT_FILE) -> None:
-    """Validate the configuration; every mistake is printed with its place in the file."""
+    """Validate the configuration.
+
+    Every mistake is printed with its place in the file.
+    """
     loaded = load_or_exit(config)
     for warning in loaded.warnings:
         typer.echo(f"warning: {warning}", err=True)

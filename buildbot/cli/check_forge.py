@@ -37,7 +37,6 @@ _PRIVATE = (
     "Quay's builder fetches the source without credentials and will be refused; make the repository public, or build "
     "it elsewhere"
 )
-_ONLY_STATUSES = "pushes work; annotated tags and `buildbot builds start` need Contents: read (classic: repo)"
 
 
 async def check_forge(
@@ -70,17 +69,19 @@ async def _credential(config: ForgeConfig, api: GitHubApi, client: httpx.AsyncCl
 
 async def _repository(about: str, api: GitHubApi, name: str) -> list[Check]:
     there, posting = await has_repository(api, name), await may_post_status(api, name)
-    checks = [_seen(about, there, posting, name), _judged(about, posting, f"{name}: commit statuses", _MAY_POST)]
-    if there.result is ProbeResult.YES and await _is_private(api, name):
-        checks.append(Check(about, Verdict.WRONG, f"{name} is private", _PRIVATE))
-    return checks
-
-
-def _seen(about: str, there: Finding, posting: Finding, name: str) -> Check:
-    # A classic token with repo:status alone may write statuses of private repositories that it may not see.
+    statuses = _judged(about, posting, f"{name}: commit statuses", _MAY_POST)
     if there.result is ProbeResult.NO and posting.result is ProbeResult.YES:
-        return Check(about, Verdict.UNKNOWN, f"{name} is there, but the credential may not see it: {_ONLY_STATUSES}")
-    return _judged(about, there, name, _SEE)
+        # Only a classic token with repo:status alone is such, and only about private repositories.
+        return [
+            Check(about, Verdict.WRONG, f"{name} is private: the credential may not even see it", _PRIVATE),
+            statuses,
+        ]
+    seen = _judged(about, there, name, _SEE)
+    if there.result is ProbeResult.NO:
+        return [seen]
+    if await _is_private(api, name):
+        return [seen, Check(about, Verdict.WRONG, f"{name} is private", _PRIVATE), statuses]
+    return [seen, statuses]
 
 
 async def _is_private(api: GitHubApi, name: str) -> bool:

@@ -1,0 +1,139 @@
+"""The two commands of `builds` that make calls: a build without a push, and a log as Quay has it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import uuid
+from pathlib import Path
+
+import pytest
+
+from buildbot.domain.build import Build, BuildPhase
+from tests.cli.services import Services, services
+
+pytestmark = pytest.mark.anyio
+START = ("builds", "start", "--rule", "api", "--ref")
+
+
+async def built(world: Services, course: str = "success") -> Build:
+    """A build that Quay has, with its row."""
+    world.quay.choose = lambda _: course
+    quay_build = world.quay.start_from_trigger("acme/api", "1" * 40)
+    build = await asyncio.to_thread(world.place.plan)
+    return await asyncio.to_thread(world.place.see, build, BuildPhase.BUILDING, quay_id=quay_build.id)
+
+
+async def test_a_build_is_started_of_the_refs_head(tmp_path: Path) -> None:
+    async with services(tmp_path) as world:
+        push = await world.github.commit_and_push("acme/api")
+        result = await world.run(*START, "refs/heads/main", "--by", "ada")
+        assert result.exit_code == 0, result.output
+        (build,) = await _listed(world)
+        assert f"planned {build['id']} (acme/api:main, sha-{push.sha[:7]}, latest)" in result.stdout
+        assert "image tag {version} left out" in result.stdout
+        assert (build["commit"], build["pusher"], build["rule"]) == (push.sha, "ada", "api")
+        assert (build["context"], build["phase"]) == (f"/api-{push.sha}", "planned")
+        assert build["source"] == "acme/api"
+
+
+async def test_an_annotated_tag_is_followed_to_its_commit(tmp_path: Path) -> None:
+    async with services(tmp_path) as world:
+        push = await world.github.commit_and_push("acme/api")
+        await world.github.push_tag("acme/api", "v1.2.3", annotated=True)
+        result = await world.run(*START, "refs/tags/v1.2.3", "--json")
+        started = json.loads(result.stdout)
+        assert started["commit"] == push.sha
+        assert started["image_tags"] == ["v1.2.3", f"sha-{push.sha[:7]}", "1.2.3"]
+        assert started["notes"] == ["image tag {default_branch?latest} left out: v1.2.3 is not the default branch"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "told"),
+    [
+        (("api", "refs/heads/dev"), 1, "rule api does not build acme/api refs/heads/dev: branch dev does not match"),
+        (("api", "refs/heads/release/gone"), 1, "it is not there"),
+        (("web", "refs/heads/main"), 1, "acme/web"),
+        (("wep", "refs/heads/main"), 2, 'there is no rule "wep"; did you mean web?'),
+        (("docs", "refs/heads/main"), 2, "the rule's source is a pattern, acme/*: say which repository with --source"),
+        (("docs", "main", "--source", "acme/api"), 2, "write refs/heads/main"),
+        (("api", "refs/heads/main", "--source", "acme"), 2, "write owner/name"),
+    ],
+)
+async def test_what_cannot_be_started_is_refused_with_the_reason(
+    tmp_path: Path, arguments: tuple[str, ...], code: int, told: str
+) -> None:
+    async with services(tmp_path) as world:
+        await world.github.commit_and_push("acme/api", ref="dev")
+        rule, ref, *more = arguments
+        result = await world.run("builds", "start", "--rule", rule, "--ref", ref, *more)
+        assert (result.exit_code, result.stdout) == (code, "")
+        assert told in result.stderr
+        assert len(result.stderr.splitlines()) == 1
+        assert await _listed(world) == []
+
+
+async def test_a_pattern_builds_the_source_that_is_named(tmp_path: Path) -> None:
+    async with services(tmp_path) as world:
+        named = ("builds", "start", "--rule", "docs", "--ref", "refs/heads/main", "--source", "ACME/api", "--json")
+        started = json.loads((await world.run(*named)).stdout)
+        assert (started["source"], started["repository"]) == ("acme/api", "acme/docs")
+        strange = await world.run(
+            "builds", "start", "--rule", "web", "--ref", "refs/heads/main", "--source", "acme/api"
+        )
+        assert strange.exit_code == 1
+        assert "its source is acme/web" in strange.stderr
+
+
+async def test_a_repository_that_was_renamed_is_told_by_its_new_name(tmp_path: Path) -> None:
+    async with services(tmp_path) as world:
+        world.github.rename("acme/api", "acme/service")
+        result = await world.run(*START, "refs/heads/main")
+        assert result.exit_code == 1
+        assert "(acme/api has that name now): its source is acme/api" in result.stderr
+
+
+async def test_a_refused_token_is_one_line(tmp_path: Path) -> None:
+    async with services(tmp_path) as world:
+        world.place.environ["TOKEN"] = "ghp_wrong"
+        result = await world.run(*START, "refs/heads/main")
+        assert (result.exit_code, result.stdout) == (1, "")
+        assert "does not accept the credential" in result.stderr
+        assert "ghp_wrong" not in result.output
+
+
+async def test_the_log_is_plain_text(tmp_path: Path) -> None:
+    async with services(tmp_path) as world:
+        build = await built(world)
+        world.clock.seconds += 60
+        text = await world.run("builds", "logs", build.id)
+        assert text.exit_code == 0, text.output
+        assert "── build-scheduled" in text.stdout.splitlines()
+        assert "\x1b" not in text.stdout
+        document = json.loads((await world.run("builds", "logs", build.id[:8], "--json")).stdout)
+        assert (document["id"], document["quay_id"]) == (build.id, build.seen.quay_id)
+        assert {"kind": "phase", "text": "build-scheduled"} in document["entries"]
+
+
+async def test_no_log_is_said(tmp_path: Path) -> None:
+    async with services(tmp_path) as world:
+        build = await built(world, "stuck-waiting")
+        result = await world.run("builds", "logs", build.id)
+        assert (result.exit_code, result.stdout) == (0, "")
+        assert f"Quay has no log of build {build.id}" in result.stderr
+
+
+async def test_a_build_that_quay_has_forgotten_is_told(tmp_path: Path) -> None:
+    async with services(tmp_path) as world:
+        build = await built(world)
+        forgotten = str(uuid.UUID(int=1))
+        await asyncio.to_thread(world.place.see, build, BuildPhase.BUILDING, quay_id=forgotten)
+        result = await world.run("builds", "logs", build.id)
+        assert (result.exit_code, result.stdout) == (1, "")
+        assert forgotten in result.stderr
+        assert len(result.stderr.splitlines()) == 1
+
+
+async def _listed(world: Services) -> list[dict[str, object]]:
+    listed: list[dict[str, object]] = json.loads((await world.run("builds", "list", "--json")).stdout)
+    return listed
