@@ -93,9 +93,8 @@ def build_app(config: Config, clock: Clock | None = None) -> Starlette:
     words = wording(config, built.registries)
     registries = {key: _registry_site(one, built, clock) for key, one in config.registries.items()}
     forges = {key: _forge_site(key, built, clock) for key in config.forges}
-    statuses = StatusLoop(
-        store, {key: StatusSite(forges[key], one.writes_per_minute) for key, one in config.forges.items()}, clock
-    )
+    status_sites = {key: StatusSite(forges[key], one.writes_per_minute) for key, one in config.forges.items()}
+    statuses = StatusLoop(store, status_sites, clock, config.store.lease)
     builds = BuildLoop(
         owner=secrets.token_hex(8),
         lease=config.store.lease,

@@ -412,6 +412,9 @@ class Store(Protocol):
     async def claim_statuses(self, now: datetime, lease: timedelta, limit: int) -> tuple[DueStatus, ...]:
         """Take statuses that are due, finals first."""
 
+    async def renew_statuses(self, held: Collection[DueStatus], now: datetime, lease: timedelta) -> None:
+        """Lengthen the leases of statuses that are still being posted."""
+
     async def save_status(self, status: DueStatus, progress: StatusProgress) -> None:
         """Write down what became of a due status; a newer wish than the one it was leased with stays due."""
 

@@ -41,7 +41,6 @@ log = structlog.get_logger(__name__)
 MOST_POSTS = 20
 WRITE_BURST = 20
 COMMIT_PATIENCE = timedelta(minutes=2)
-POST_LEASE = timedelta(minutes=2)
 GRACE_SECONDS = 5.0
 UNKNOWN_CREDENTIAL = ""
 """Names the line on which a forge is asked whose credential serves a repository."""
@@ -79,22 +78,28 @@ class _Attempt:
 
 
 class StatusLoop:
-    """Delivers every wanted status."""
+    """Delivers every wanted status. `lease` is how long one is kept from others if this process dies posting it."""
 
-    def __init__(self, store: Store, forges: Mapping[str, StatusSite], clock: Clock) -> None:
+    def __init__(self, store: Store, forges: Mapping[str, StatusSite], clock: Clock, lease: timedelta) -> None:
         self.pulse = Pulse()
         self._store = store
         self._forges = forges
         self._clock = clock
-        self._posts: set[asyncio.Task[None]] = set()
+        self._lease = lease
+        self._posts: dict[asyncio.Task[None], DueStatus] = {}
         self._taking = asyncio.Lock()
         self._is_stopping = False
 
     async def run(self) -> None:
         """Until `stop`: deliver what is due."""
-        while not self._is_stopping:
-            if not await self._take():
-                await self.pulse.nap()
+        renewing = asyncio.create_task(self._renew())
+        try:
+            while not self._is_stopping:
+                if not await self._take():
+                    await self.pulse.nap()
+        finally:
+            renewing.cancel()
+            await asyncio.gather(renewing, return_exceptions=True)
 
     async def stop(self) -> None:
         """Take nothing new and give posts in flight some seconds."""
@@ -121,16 +126,26 @@ class StatusLoop:
         room = MOST_POSTS - len(self._posts)
         if room <= 0 or self._is_stopping:
             return False
-        due = await self._store.claim_statuses(self._clock.now(), POST_LEASE, room)
+        due = await self._store.claim_statuses(self._clock.now(), self._lease, room)
         for status in due:
             one = asyncio.create_task(self._deliver(status))
-            self._posts.add(one)
+            self._posts[one] = status
             one.add_done_callback(self._ended)
         return bool(due)
 
     def _ended(self, one: asyncio.Task[None]) -> None:
-        self._posts.discard(one)
+        self._posts.pop(one, None)
         self.pulse.beat()
+
+    async def _renew(self) -> None:
+        while True:
+            await asyncio.sleep(self._lease.total_seconds() / 3)
+            if not self._posts:
+                continue
+            try:
+                await self._store.renew_statuses(tuple(self._posts.values()), self._clock.now(), self._lease)
+            except StoreUnavailable as error:
+                log.warning("leases of statuses not renewed", because=str(error))
 
     async def _deliver(self, status: DueStatus) -> None:
         with structlog.contextvars.bound_contextvars(build=status.owner, sha=status.sha, context=status.context):

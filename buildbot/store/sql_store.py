@@ -47,11 +47,13 @@ class SqlStore:
     def __init__(self, url: str) -> None:
         """Open the database and bring its schema up to date. Raises BadDatabase."""
         self._writing, self._reading = open_database(url)
+        self._is_closed = False
         self._commit = GroupCommit(self._writing)
         self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="store-reader")
 
     def close(self) -> None:
         """Finish the writes that are queued and close every connection."""
+        self._is_closed = True
         self._commit.close()
         self._readers.shutdown(wait=True)
         self._writing.dispose()
@@ -92,6 +94,9 @@ class SqlStore:
 
     async def claim_statuses(self, now: datetime, lease: timedelta, limit: int) -> tuple[DueStatus, ...]:
         return await self._write(statuses.claim, now, lease, limit)
+
+    async def renew_statuses(self, held: Collection[DueStatus], now: datetime, lease: timedelta) -> None:
+        await self._write(statuses.renew, held, now, lease)
 
     async def save_status(self, status: DueStatus, progress: StatusProgress) -> None:
         await self._write(statuses.save, status, progress)
@@ -144,6 +149,8 @@ class SqlStore:
                 return work(connection, *args, **kwargs)
 
         try:
+            if self._is_closed:
+                raise StoreUnavailable("the database has been closed")
             return await asyncio.get_running_loop().run_in_executor(self._readers, read)
         except SQLAlchemyError as error:
             raise StoreUnavailable(f"the database cannot be read: {in_short(error)}") from error

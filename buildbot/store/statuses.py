@@ -7,10 +7,11 @@ never takes a newer wish for one it has sent.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, Row, bindparam, case, or_, select, update
+from sqlalchemy import Connection, Row, and_, bindparam, case, or_, select, update
 
 from buildbot.domain.build import Build, BuildId
 from buildbot.domain.status import CommitStatus
@@ -81,6 +82,12 @@ def claim(connection: Connection, now: datetime, lease: timedelta, limit: int) -
         taken = update(table).where(table.c.id.in_([row.id for row in rows]))
         connection.execute(taken.values(leased_until=now + lease, token=table.c.token + 1))
     return tuple(_due(row) for row in rows)
+
+
+def renew(connection: Connection, held: Collection[DueStatus], now: datetime, lease: timedelta) -> None:
+    """Lengthen the leases of those that nobody has taken over and that have not been saved meanwhile."""
+    mine = or_(*(and_(table.c.id == one.id, table.c.token == one.token) for one in held))
+    connection.execute(update(table).where(mine, table.c.leased_until.is_not(None)).values(leased_until=now + lease))
 
 
 def save(connection: Connection, status: DueStatus, progress: StatusProgress) -> None:

@@ -56,6 +56,30 @@ async def test_who_lost_the_lease_changes_nothing(world: World) -> None:
     assert (await report(world, held)).posted == sent(held, world.now)
 
 
+async def test_a_lease_that_is_renewed_lasts_while_the_status_is_posted(world: World) -> None:
+    await world.build("a", "b")
+    status = await world.due_status()
+    world.now += LEASE / 2
+    await world.store.renew_statuses([status], world.now, LEASE)
+    world.now += LEASE / 2
+    assert await world.due_statuses() == ()
+    await delivered(world, status)
+    await world.store.renew_statuses([status], world.now, LEASE)
+    build = (await world.builds())[0]
+    await world.end(build)
+    assert (await world.due_status()).wanted.state is StatusState.SUCCESS
+
+
+async def test_who_lost_the_lease_renews_nothing(world: World) -> None:
+    await world.build("a", "b")
+    lost = await world.due_status()
+    world.now += LEASE
+    await world.due_status()
+    await world.store.renew_statuses([lost], world.now + LEASE, LEASE)
+    world.now += LEASE
+    assert len(await world.due_statuses()) == 1
+
+
 async def test_a_delivered_status_rests(world: World) -> None:
     await world.build("a", "b")
     await delivered(world, await world.due_status())
