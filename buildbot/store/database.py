@@ -18,6 +18,8 @@ from typing import Any
 from sqlalchemy import URL, Engine, create_engine, event, inspect, make_url, text
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
 
+from buildbot.store.statements import ping
+
 MIGRATIONS = Path(__file__).parent / "migrations"
 HEAD = "0001"
 BUSY_SECONDS = 10
@@ -35,6 +37,7 @@ def open_database(url: str) -> tuple[Engine, Engine]:
     try:
         with _in_words(_place(parsed)):
             migrate(writing)
+            _prove_writable(writing)
     except BaseException:
         writing.dispose()
         reading.dispose()
@@ -54,12 +57,16 @@ def migrate(engine: Engine) -> None:
         )
     from alembic import command
     from alembic.config import Config
+    from alembic.util import CommandError
 
     config = Config()
     config.set_main_option("script_location", str(MIGRATIONS))
-    with engine.begin() as connection:
-        config.attributes["connection"] = connection
-        command.upgrade(config, "head")
+    try:
+        with engine.begin() as connection:
+            config.attributes["connection"] = connection
+            command.upgrade(config, "head")
+    except CommandError:
+        raise BadDatabase(f"the database has a schema {current} that no release made: restore another one") from None
 
 
 def in_short(error: SQLAlchemyError) -> str:
@@ -107,6 +114,12 @@ def _require_folder(url: URL) -> None:
     folder = Path(url.database or "").resolve().parent
     if not str(url.database).startswith("file:") and not folder.is_dir():
         raise BadDatabase(f"the folder {folder} for the database does not exist: make it, or change store.url")
+
+
+def _prove_writable(engine: Engine) -> None:
+    # SQLite begins a transaction on a file that it may only read without a word, and fails at the first write.
+    with engine.begin() as connection:
+        ping(connection)
 
 
 def _place(url: URL) -> str:
