@@ -39,9 +39,9 @@ _REPEAT = update(deliveries).where(*_SAME_DELIVERY).values(repeats=deliveries.c.
 _MOVES = select(moves).where(*_of_ref(moves)).order_by(moves.c.position.desc()).limit(MOVES_REMEMBERED)
 _HEAD = select(moves.c.position).where(*_of_ref(moves)).order_by(moves.c.position.desc()).limit(1)
 _PLANS = select(plans).where(*_of_ref(plans))
-_REPLACE_HEAD = (
+_REPLACE = (
     update(moves)
-    .where(*_of_ref(moves), moves.c.replaced_at.is_(None))
+    .where(*_of_ref(moves), moves.c.position == bindparam("of_position"))
     .values(replaced_at=bindparam("now", type_=UtcTime))
 )
 _UNFINISHED = (
@@ -175,9 +175,11 @@ def _ref_of(source: Source, ref: str) -> dict[str, str]:
 
 
 def _write_move(connection: Connection, push: PushEvent, move: Move, standing: Standing, now: datetime) -> None:
-    is_head = not standing.moves or move.position > standing.moves[-1].position
-    if is_head and standing.moves:
-        connection.execute(_REPLACE_HEAD, {**_ref_of(push.source, push.ref), "now": now})
+    head = standing.moves[-1] if standing.moves else None
+    is_head = head is None or move.position > head.position
+    if head is not None and is_head:
+        ref = _ref_of(push.source, push.ref)
+        connection.execute(_REPLACE, {**ref, "of_position": head.position, "now": now})
     row = {
         "forge": push.source.forge,
         "repository_id": push.source.repository_id,
