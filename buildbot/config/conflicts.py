@@ -13,7 +13,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from itertools import combinations
+from functools import lru_cache
+from itertools import combinations, product
 
 from buildbot.config.mistakes import Report, shown
 from buildbot.domain import image, pattern
@@ -28,12 +29,17 @@ _LIKELY_NAMES = ("main", "master", "v1.2.3", "1.2.3")
 def check(report: Report, rules: Mapping[int, Rule]) -> None:
     """Note every pair of rules that cannot both be right, at the later one of the two."""
     for (_, one), (number, other) in combinations(rules.items(), 2):
-        if one.forge != other.forge or not (source := _common((_source(one),), (_source(other),))):
+        if one.forge != other.forge:
             continue
-        pair = _Pair(one, other, source)
-        _check_image_tags(report, number, pair)
-        if one.name != other.name:
-            _check_contexts(report, number, pair)
+        may_share_tags, may_share_context = _may_share_tags(one, other), _may_share_context(one, other)
+        if not (may_share_tags or may_share_context):
+            continue
+        if source := _common((_source(one),), (_source(other),)):
+            pair = _Pair(one, other, source)
+            if may_share_tags:
+                _check_image_tags(report, number, pair)
+            if may_share_context:
+                _check_contexts(report, number, pair)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,8 +83,6 @@ class _Pair:
 
 
 def _check_image_tags(report: Report, number: int, pair: _Pair) -> None:
-    if _never_one_repository(pair.one, pair.other):
-        return
     place = ("rules", number, "image_tags")
     on_default_only = None
     for ref in pair.common_refs():
@@ -92,10 +96,28 @@ def _check_image_tags(report: Report, number: int, pair: _Pair) -> None:
         (report.mistake if is_certain else report.warn)(place, on_default_only)
 
 
-def _never_one_repository(one: Rule, other: Rule) -> bool:
-    names = (one.repository.lower(), other.repository.lower())
-    are_literal = not any(map(image.placeholders, names))
-    return one.registry != other.registry or (are_literal and names[0] != names[1])
+def _may_share_tags(one: Rule, other: Rule) -> bool:
+    if one.registry != other.registry or not _may_be_equal((one, one.repository), (other, other.repository)):
+        return False
+    templates = product(one.image_tags, other.image_tags)
+    return any(_may_be_equal((one, ours), (other, theirs)) for ours, theirs in templates)
+
+
+def _may_share_context(one: Rule, other: Rule) -> bool:
+    return one.name != other.name and _may_be_equal((one, one.status_context), (other, other.status_context))
+
+
+def _may_be_equal(*templates: tuple[Rule, str]) -> bool:
+    # Only how the two begin and end: cheap, and enough to spare most pairs of a large monorepo the closer look.
+    ours, theirs = (_fixed_parts(template.replace("{rule}", rule.name)) for rule, template in templates)
+    start = min(ours[0], theirs[0], key=len)
+    end = min(ours[-1], theirs[-1], key=len)
+    return (
+        ours[0].startswith(start)
+        and theirs[0].startswith(start)
+        and ours[-1].endswith(end)
+        and theirs[-1].endswith(end)
+    )
 
 
 def _check_contexts(report: Report, number: int, pair: _Pair) -> None:
@@ -114,6 +136,11 @@ def _shared_context(pair: _Pair) -> str | None:
         return next((context for context in ours if context and context.lower() in theirs), None)
     contexts = [_context(pair, rule, "refs/heads/main") or "" for rule in (pair.one, pair.other)]
     return contexts[0] if contexts[0].lower() == contexts[1].lower() else None
+
+
+@lru_cache(maxsize=4096)
+def _fixed_parts(template: str) -> tuple[str, ...]:
+    return tuple(image.with_placeholders_as(template, "\0").lower().split("\0"))
 
 
 def _context(pair: _Pair, rule: Rule, ref: str) -> str | None:

@@ -100,7 +100,7 @@ RulePlan = Planned | Skipped
 
 
 def plan_builds(push: PushEvent, rules: Iterable[Rule], *, gap: bool = False) -> tuple[RulePlan, ...]:
-    """What each rule makes of a push, in the rules' order. `gap`: pushes before this one are missing."""
+    """What each rule makes of a push (no deletion), in the rules' order. `gap`: pushes before this one are missing."""
     return _with_conflicts(tuple(_plan(push, rule, gap=gap) for rule in rules))
 
 
