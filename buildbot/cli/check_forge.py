@@ -7,6 +7,7 @@ from typing import assert_never
 
 import httpx
 
+from buildbot.cli.check_webhook import check_webhook
 from buildbot.cli.checks import Check, Verdict, cannot_reach
 from buildbot.config import ForgeConfig
 from buildbot.domain.pattern import is_literal
@@ -40,9 +41,9 @@ _PRIVATE = (
 
 
 async def check_forge(
-    config: ForgeConfig, api: GitHubApi, rules: Iterable[Rule], client: httpx.AsyncClient
+    config: ForgeConfig, api: GitHubApi, rules: Iterable[Rule], client: httpx.AsyncClient, hook_url: str | None = None
 ) -> AsyncIterator[Check]:
-    """Everything about one forge, in the order in which a person would mend it."""
+    """Everything about one forge, in the order in which a person would mend it. `hook_url` is where deliveries go."""
     about = f"forge {config.key} ({config.url})"
     if why := await cannot_reach(client, config.api_url):
         yield Check(about, Verdict.WRONG, why, "check `url` and `api_url`, DNS, proxies and firewalls")
@@ -55,6 +56,8 @@ async def check_forge(
     for name in dict.fromkeys(rule.source for rule in own if is_literal(rule.source)):
         for check in await _repository(about, api, name):
             yield check
+        if hook_url and config.token and (hook := await check_webhook(about, config, name, hook_url, client)):
+            yield hook
     for rule in own:
         if not is_literal(rule.source):
             yield Check(about, Verdict.UNKNOWN, f"rule {rule.name}: {rule.source} is a pattern, so none was looked at")

@@ -47,12 +47,13 @@ async def examine(config: Config, client: httpx.AsyncClient) -> AsyncIterator[Ch
     """Everything there is to check, over this client, one call at a time."""
     from buildbot.bootstrap import adapters
     from buildbot.cli.check_forge import check_forge
-    from buildbot.cli.check_reach import check_reach
+    from buildbot.cli.check_reach import check_reach, webhook_urls
     from buildbot.cli.check_registry import check_registry
 
     built = adapters(config, client)
+    hooks = webhook_urls(config) if config.server.public_url else {}
     for key, forge in config.forges.items():
-        async for check in check_forge(forge, built.forges[key], config.rules, client):
+        async for check in check_forge(forge, built.forges[key], config.rules, client, hooks.get(key)):
             yield check
     for key, registry in config.registries.items():
         async for check in check_registry(registry, built.registries[key], config.rules, client):

@@ -1,27 +1,16 @@
-"""The two commands of `builds` that make calls: a build without a push, and a log as Quay has it."""
+"""`builds start`: a build without a push, of the commit that the forge names, or the rule's reason why not."""
 
 from __future__ import annotations
 
-import asyncio
 import json
-import uuid
 from pathlib import Path
 
 import pytest
 
-from buildbot.domain.build import Build, BuildPhase
 from tests.cli.services import Services, services
 
 pytestmark = pytest.mark.anyio
 START = ("builds", "start", "--rule", "api", "--ref")
-
-
-async def built(world: Services, course: str = "success") -> Build:
-    """A build that Quay has, with its row."""
-    world.quay.choose = lambda _: course
-    quay_build = world.quay.start_from_trigger("acme/api", "1" * 40)
-    build = await asyncio.to_thread(world.place.plan)
-    return await asyncio.to_thread(world.place.see, build, BuildPhase.BUILDING, quay_id=quay_build.id)
 
 
 async def test_a_build_is_started_of_the_refs_head(tmp_path: Path) -> None:
@@ -100,38 +89,6 @@ async def test_a_refused_token_is_one_line(tmp_path: Path) -> None:
         assert (result.exit_code, result.stdout) == (1, "")
         assert "does not accept the credential" in result.stderr
         assert "ghp_wrong" not in result.output
-
-
-async def test_the_log_is_plain_text(tmp_path: Path) -> None:
-    async with services(tmp_path) as world:
-        build = await built(world)
-        world.clock.seconds += 60
-        text = await world.run("builds", "logs", build.id)
-        assert text.exit_code == 0, text.output
-        assert "── build-scheduled" in text.stdout.splitlines()
-        assert "\x1b" not in text.stdout
-        document = json.loads((await world.run("builds", "logs", build.id[:8], "--json")).stdout)
-        assert (document["id"], document["quay_id"]) == (build.id, build.seen.quay_id)
-        assert {"kind": "phase", "text": "build-scheduled"} in document["entries"]
-
-
-async def test_no_log_is_said(tmp_path: Path) -> None:
-    async with services(tmp_path) as world:
-        build = await built(world, "stuck-waiting")
-        result = await world.run("builds", "logs", build.id)
-        assert (result.exit_code, result.stdout) == (0, "")
-        assert f"Quay has no log of build {build.id}" in result.stderr
-
-
-async def test_a_build_that_quay_has_forgotten_is_told(tmp_path: Path) -> None:
-    async with services(tmp_path) as world:
-        build = await built(world)
-        forgotten = str(uuid.UUID(int=1))
-        await asyncio.to_thread(world.place.see, build, BuildPhase.BUILDING, quay_id=forgotten)
-        result = await world.run("builds", "logs", build.id)
-        assert (result.exit_code, result.stdout) == (1, "")
-        assert forgotten in result.stderr
-        assert len(result.stderr.splitlines()) == 1
 
 
 async def _listed(world: Services) -> list[dict[str, object]]:
