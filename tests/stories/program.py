@@ -1,0 +1,126 @@
+"""The real program, as an operator runs it: started, told to stop, killed without a word, and started again.
+
+What it writes to standard error is kept over all its lives, because two things must hold of every line whatever
+happened: it is JSON, and it holds no secret.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import sys
+from asyncio.subprocess import DEVNULL, PIPE, Process
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from buildbot.sandbox.serving import listen
+from tests.stories.world import BRISK, QUICK, World, until
+
+STOP_SECONDS = 10.0
+SHORT_LEASE = 'lease = "1s"'
+
+
+@dataclass
+class Program:
+    """`buildbot serve` in a process of its own."""
+
+    world: World
+    lines: list[str] = field(default_factory=list)
+    process: Process | None = None
+    _reading: asyncio.Task[None] | None = None
+
+    @property
+    def log(self) -> list[dict[str, Any]]:
+        """Everything it has logged in all its lives."""
+        return [json.loads(line) for line in self.lines]
+
+    def told(self, event: str) -> list[dict[str, Any]]:
+        """The lines of that event."""
+        return [line for line in self.log if line["event"] == event]
+
+    async def start(self, *arguments: str, **environ: str) -> None:
+        """Start it and wait until it listens."""
+        lives = len(self.told("listening"))
+        await self.launch(*(arguments or ("-c", str(self.world.config_file))), **environ)
+        await until(lambda: len(self.told("listening")) > lives or self._has_ended)
+        assert not self._has_ended, self.lines
+
+    async def launch(self, *arguments: str, **environ: str) -> None:
+        """Start it, for better or worse."""
+        command = (sys.executable, "-m", "buildbot", "serve", *arguments)
+        environ = {"PATH": os.environ["PATH"], **self.world.environ, **environ}
+        self.process = await asyncio.create_subprocess_exec(*command, stdout=DEVNULL, stderr=PIPE, env=environ)
+        self._reading = asyncio.create_task(self._read(self.process))
+
+    async def kill(self) -> None:
+        """End it as a power cut would."""
+        assert self.process is not None
+        if self.process.returncode is None:
+            self.process.send_signal(signal.SIGKILL)
+        await self.ended()
+
+    async def restart(self) -> None:
+        """Kill it and start it again."""
+        await self.kill()
+        await self.start()
+
+    async def stop(self, by: signal.Signals = signal.SIGTERM) -> int:
+        """Tell it to stop; its exit code."""
+        assert self.process is not None
+        self.process.send_signal(by)
+        return await self.ended()
+
+    async def ended(self) -> int:
+        """Wait for its end; the exit code."""
+        assert self.process is not None
+        assert self._reading is not None
+        async with asyncio.timeout(STOP_SECONDS):
+            code = await self.process.wait()
+            await self._reading
+        return code
+
+    @property
+    def _has_ended(self) -> bool:
+        return self.process is None or self.process.returncode is not None
+
+    async def _read(self, process: Process) -> None:
+        assert process.stderr is not None
+        async for line in process.stderr:
+            self.lines.append(line.decode().rstrip("\n"))
+
+
+@asynccontextmanager
+async def program(world: World, **environ: str) -> AsyncIterator[Program]:
+    """The program, running and heard by the forge; killed at the end, and then every line it wrote is looked at."""
+    configure(world)
+    one = Program(world)
+    await one.start(**environ)
+    try:
+        yield one
+    finally:
+        await one.kill()
+    assert_keeps_its_secrets(one.lines, world.environ)
+    assert all(line["event"] and line["level"] and line["timestamp"] for line in one.log)
+
+
+def configure(world: World) -> int:
+    """Write a configuration with short leases and a port that stays the same over restarts; gives the port."""
+    with listen() as free:
+        port = int(free.getsockname()[1])
+    world.setting.listen = f"127.0.0.1:{port}"
+    world.setting.store = world.setting.store or SHORT_LEASE
+    if world.setting.registry == QUICK:
+        world.setting.registry = BRISK
+    world.write_config()
+    world.hear_pushes(f"http://127.0.0.1:{port}")
+    return port
+
+
+def assert_keeps_its_secrets(lines: list[str], environ: Mapping[str, str]) -> None:
+    """No line holds a secret."""
+    for name, secret in environ.items():
+        assert not [line for line in lines if secret in line], f"the log shows {name}"
