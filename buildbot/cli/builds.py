@@ -60,10 +60,12 @@ def list_builds(
     A table in a terminal, tab-separated lines with whole ids in a pipe.
     """
     loaded = load_or_exit(config, secrets=False)
-    full_name = read_source(loaded, source)[1] if source else None
+    forge, full_name = read_source(loaded, source) if source else (None, None)
     which = BuildFilter(limit, full_name, rule, read_ref(ref) if ref else None, phase, unfinished)
     missing = missing_database(loaded)
     builds = () if missing else with_store(loaded, lambda store: store.list_builds(which))
+    if source and ":" in source:
+        builds = tuple(build for build in builds if build.source.forge == forge)
     if as_json:
         _print_json([_listed(loaded, build) for build in builds])
     elif builds:

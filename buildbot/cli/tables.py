@@ -49,7 +49,7 @@ def in_full(view: BuildView) -> Iterator[str]:
         ("Asked of the registry", view.asked),
         ("Progress", view.progress),
         ("Commit status", view.status),
-        ("Links", view.links),
+        ("Links", _elsewhere(view.links)),
         ("Commands", view.commands),
     )
     for title, facts in sections[:3]:
@@ -68,6 +68,12 @@ def in_full(view: BuildView) -> Iterator[str]:
 def one_line(text: str) -> str:
     """The text on one line, without anything that a terminal would obey."""
     return shown(text.replace("\n", " ").replace("\t", " "))
+
+
+def _elsewhere(links: Iterable[Fact]) -> tuple[Fact, ...]:
+    # A page also links within itself, and to other builds by their id alone.
+    told = ((link.text, (link.href or "").removeprefix("./")) for link in links)
+    return tuple(Fact(text, address) for text, address in told if not address.startswith("#"))
 
 
 def _section(title: str, facts: Iterable[Fact]) -> Iterator[str]:

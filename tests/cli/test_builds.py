@@ -135,6 +135,13 @@ class TestShow:
             assert told in text
         assert [line.strip() for line in text.splitlines() if line.strip().endswith("failed")]
 
+    def test_links_lead_out_of_the_terminal(self, place: Place) -> None:
+        build = place.see(place.plan(), BuildPhase.FAILED, log=FAILED_LOG)
+        new = place.document("builds", "rebuild", build.id)
+        text = place.run("builds", "show", new["id"]).stdout
+        assert [line.split()[-1] for line in text.splitlines() if "repeats" in line] == [build.id]
+        assert "#" not in place.run("builds", "show", build.id).stdout
+
     def test_the_beginning_of_an_id_is_enough(self, place: Place) -> None:
         build = place.plan()
         assert place.document("builds", "show", build.id[:6])["id"] == build.id

@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 
 from buildbot.domain.build import Build, BuildPhase
-from tests.cli.services import Services, services
+from tests.cli.sandboxes import Sandboxes, sandboxes
 
 pytestmark = pytest.mark.anyio
 
 
-async def built(world: Services, course: str = "success") -> Build:
+async def built(world: Sandboxes, course: str = "success") -> Build:
     """A build that Quay has, with its row."""
     world.quay.choose = lambda _: course
     quay_build = world.quay.start_from_trigger("acme/api", "1" * 40)
@@ -24,7 +24,7 @@ async def built(world: Services, course: str = "success") -> Build:
 
 
 async def test_the_log_is_plain_text(tmp_path: Path) -> None:
-    async with services(tmp_path) as world:
+    async with sandboxes(tmp_path) as world:
         build = await built(world)
         world.clock.seconds += 60
         text = await world.run("builds", "logs", build.id)
@@ -37,7 +37,7 @@ async def test_the_log_is_plain_text(tmp_path: Path) -> None:
 
 
 async def test_no_log_is_said(tmp_path: Path) -> None:
-    async with services(tmp_path) as world:
+    async with sandboxes(tmp_path) as world:
         build = await built(world, "stuck-waiting")
         result = await world.run("builds", "logs", build.id)
         assert (result.exit_code, result.stdout) == (0, "")
@@ -45,7 +45,7 @@ async def test_no_log_is_said(tmp_path: Path) -> None:
 
 
 async def test_a_build_that_quay_has_forgotten_is_told(tmp_path: Path) -> None:
-    async with services(tmp_path) as world:
+    async with sandboxes(tmp_path) as world:
         build = await built(world)
         forgotten = str(uuid.UUID(int=1))
         await asyncio.to_thread(world.place.see, build, BuildPhase.BUILDING, quay_id=forgotten)

@@ -7,14 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.services import Services, services
+from tests.cli.sandboxes import Sandboxes, sandboxes
 
 pytestmark = pytest.mark.anyio
 START = ("builds", "start", "--rule", "api", "--ref")
 
 
 async def test_a_build_is_started_of_the_refs_head(tmp_path: Path) -> None:
-    async with services(tmp_path) as world:
+    async with sandboxes(tmp_path) as world:
         push = await world.github.commit_and_push("acme/api")
         result = await world.run(*START, "refs/heads/main", "--by", "ada")
         assert result.exit_code == 0, result.output
@@ -27,7 +27,7 @@ async def test_a_build_is_started_of_the_refs_head(tmp_path: Path) -> None:
 
 
 async def test_an_annotated_tag_is_followed_to_its_commit(tmp_path: Path) -> None:
-    async with services(tmp_path) as world:
+    async with sandboxes(tmp_path) as world:
         push = await world.github.commit_and_push("acme/api")
         await world.github.push_tag("acme/api", "v1.2.3", annotated=True)
         result = await world.run(*START, "refs/tags/v1.2.3", "--json")
@@ -52,7 +52,7 @@ async def test_an_annotated_tag_is_followed_to_its_commit(tmp_path: Path) -> Non
 async def test_what_cannot_be_started_is_refused_with_the_reason(
     tmp_path: Path, arguments: tuple[str, ...], code: int, told: str
 ) -> None:
-    async with services(tmp_path) as world:
+    async with sandboxes(tmp_path) as world:
         await world.github.commit_and_push("acme/api", ref="dev")
         rule, ref, *more = arguments
         result = await world.run("builds", "start", "--rule", rule, "--ref", ref, *more)
@@ -63,7 +63,7 @@ async def test_what_cannot_be_started_is_refused_with_the_reason(
 
 
 async def test_a_pattern_builds_the_source_that_is_named(tmp_path: Path) -> None:
-    async with services(tmp_path) as world:
+    async with sandboxes(tmp_path) as world:
         named = ("builds", "start", "--rule", "docs", "--ref", "refs/heads/main", "--source", "ACME/api", "--json")
         started = json.loads((await world.run(*named)).stdout)
         assert (started["source"], started["repository"]) == ("acme/api", "acme/docs")
@@ -75,7 +75,7 @@ async def test_a_pattern_builds_the_source_that_is_named(tmp_path: Path) -> None
 
 
 async def test_a_repository_that_was_renamed_is_told_by_its_new_name(tmp_path: Path) -> None:
-    async with services(tmp_path) as world:
+    async with sandboxes(tmp_path) as world:
         world.github.rename("acme/api", "acme/service")
         result = await world.run(*START, "refs/heads/main")
         assert result.exit_code == 1
@@ -83,7 +83,7 @@ async def test_a_repository_that_was_renamed_is_told_by_its_new_name(tmp_path: P
 
 
 async def test_a_refused_token_is_one_line(tmp_path: Path) -> None:
-    async with services(tmp_path) as world:
+    async with sandboxes(tmp_path) as world:
         world.place.environ["TOKEN"] = "ghp_wrong"
         result = await world.run(*START, "refs/heads/main")
         assert (result.exit_code, result.stdout) == (1, "")
@@ -91,6 +91,6 @@ async def test_a_refused_token_is_one_line(tmp_path: Path) -> None:
         assert "ghp_wrong" not in result.output
 
 
-async def _listed(world: Services) -> list[dict[str, object]]:
+async def _listed(world: Sandboxes) -> list[dict[str, object]]:
     listed: list[dict[str, object]] = json.loads((await world.run("builds", "list", "--json")).stdout)
     return listed

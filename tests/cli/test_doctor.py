@@ -1,4 +1,4 @@
-"""`buildbot doctor` against services behind sockets: lines for people, JSON for programs, and exit codes."""
+"""`buildbot doctor` against sandboxes behind sockets: lines for people, JSON for programs, and exit codes."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.services import services
+from tests.cli.sandboxes import sandboxes
 
 pytestmark = pytest.mark.anyio
 ONE_RULE = """
@@ -20,7 +20,7 @@ repository = "acme/api"
 
 
 async def test_all_fine_ends_with_0(tmp_path: Path) -> None:
-    async with services(tmp_path, ONE_RULE) as world:
+    async with sandboxes(tmp_path, ONE_RULE) as world:
         world.place.file.write_text(world.place.file.read_text().replace("public_url", "# public_url"))
         result = await world.run("doctor")
         assert result.exit_code == 0, result.output
@@ -47,7 +47,7 @@ async def test_all_fine_ends_with_0(tmp_path: Path) -> None:
 
 
 async def test_something_wrong_ends_with_1_and_says_what_to_do(tmp_path: Path) -> None:
-    async with services(tmp_path, ONE_RULE) as world:
+    async with sandboxes(tmp_path, ONE_RULE) as world:
         text = world.place.file.read_text().replace("https://builds.example.com", "http://127.0.0.1:1")
         world.place.file.write_text(text)
         world.place.environ["QUAY"] = world.quay.issue_token("builder", ("repo:read", "repo:write"))
@@ -64,7 +64,7 @@ async def test_something_wrong_ends_with_1_and_says_what_to_do(tmp_path: Path) -
 
 
 async def test_json_has_the_same_answers(tmp_path: Path) -> None:
-    async with services(tmp_path, ONE_RULE) as world:
+    async with sandboxes(tmp_path, ONE_RULE) as world:
         world.place.environ["TOKEN"] = "ghp_wrong"
         text = world.place.file.read_text().replace("https://builds.example.com", world.quay.url)
         world.place.file.write_text(text)

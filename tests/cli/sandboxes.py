@@ -27,8 +27,8 @@ class Clock:
 
 
 @dataclass
-class Services:
-    """Both services with one repository each, tokens that are enough, and a configuration of them."""
+class Sandboxes:
+    """Both with one repository each, tokens that are enough, and a configuration of them."""
 
     github: GitHub
     quay: Quay
@@ -36,13 +36,13 @@ class Services:
     clock: Clock
 
     async def run(self, *arguments: str) -> Result:
-        """A command, in a thread of its own, while the services answer."""
+        """A command, in a thread of its own, while they answer."""
         return await asyncio.to_thread(self.place.run, *arguments)
 
 
 @asynccontextmanager
-async def services(folder: Path, rules: str = RULES) -> AsyncIterator[Services]:
-    """The services for as long as a block lasts."""
+async def sandboxes(folder: Path, rules: str = RULES) -> AsyncIterator[Sandboxes]:
+    """They for as long as a block lasts."""
     clock = Clock()
     github, quay = GitHub(), Quay(clock=clock)
     async with serving(github.app) as github_url, serving(quay.app) as quay_url:
@@ -54,4 +54,4 @@ async def services(folder: Path, rules: str = RULES) -> AsyncIterator[Services]:
             "TOKEN": github.issue_token("ci-bot", scopes=("repo",), collaborator="acme/api"),
             "QUAY": quay.issue_token("builder", ("repo:admin", "repo:read")),
         }
-        yield Services(github, quay, Place(folder, github_url, quay_url, ENVIRON | tokens).write(rules), clock)
+        yield Sandboxes(github, quay, Place(folder, github_url, quay_url, ENVIRON | tokens).write(rules), clock)
