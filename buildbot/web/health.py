@@ -2,12 +2,16 @@
 
 Ready means that the store takes writes, since then no push is lost. A registry or forge that is away is named as
 degraded and does not make the bot unready: restarting it, or sending webhooks elsewhere, would help nobody.
+
+Metrics are given whatever is wrong, since that is when they are looked at; what cannot be known then is no number.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
+import structlog
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -15,8 +19,12 @@ from starlette.routing import Route
 
 from buildbot.domain.build import BuildPhase
 from buildbot.engine.pacing import Line
-from buildbot.ports import Store, StoreUnavailable
-from buildbot.telemetry import OLDEST_BUILD, REGISTRY, UNDELIVERED_STATUSES, UNFINISHED_BUILDS
+from buildbot.ports import Counts, Store, StoreUnavailable
+from buildbot.telemetry import OLDEST_BUILD, REGISTRY, STORE_UP, UNDELIVERED_STATUSES, UNFINISHED_BUILDS
+
+log = structlog.get_logger(__name__)
+
+UNFINISHED = tuple(phase for phase in BuildPhase if not phase.is_final)
 
 
 class Health:
@@ -48,14 +56,24 @@ class Health:
         return JSONResponse({"status": "ready", "degraded": degraded})
 
     async def metrics(self, _request: Request) -> Response:
-        """Prometheus text; what the store knows is counted when asked for."""
+        """Prometheus text; what the store knows is counted when asked for, and is NaN while it cannot be read."""
         try:
-            counts = await self._store.counts()
+            _show(await self._store.counts())
         except StoreUnavailable as away:
-            return JSONResponse({"error": str(away)}, 503)
-        for phase in BuildPhase:
-            if not phase.is_final:
-                UNFINISHED_BUILDS.labels(phase).set(counts.builds.get(phase, 0))
-        UNDELIVERED_STATUSES.set(counts.statuses)
-        OLDEST_BUILD.set(counts.oldest_seconds)
+            log.warning("nothing counted", because=str(away))
+            _show_unknown()
         return Response(generate_latest(REGISTRY), media_type=CONTENT_TYPE_LATEST)
+
+
+def _show(counts: Counts) -> None:
+    STORE_UP.set(1)
+    for phase in UNFINISHED:
+        UNFINISHED_BUILDS.labels(phase).set(counts.builds.get(phase, 0))
+    UNDELIVERED_STATUSES.set(counts.statuses)
+    OLDEST_BUILD.set(counts.oldest_seconds)
+
+
+def _show_unknown() -> None:
+    STORE_UP.set(0)
+    for gauge in (*(UNFINISHED_BUILDS.labels(phase) for phase in UNFINISHED), UNDELIVERED_STATUSES, OLDEST_BUILD):
+        gauge.set(math.nan)
