@@ -6,6 +6,9 @@ failed), 2 the configuration or the command line is wrong. A mistake of the pers
 
 from __future__ import annotations
 
+import io
+import sys
+
 import typer
 
 from buildbot.cli import builds, check, demo, doctor, explain, schema, serve
@@ -29,4 +32,8 @@ app.command("schema")(schema.schema)
 
 def main() -> None:
     """The console script."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            # A terminal that has no ✓, or a ref that is no text, is no reason to fail.
+            stream.reconfigure(errors="backslashreplace")
     app()
