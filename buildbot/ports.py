@@ -175,6 +175,16 @@ class Verifier(Protocol):
         """Raise BadSignature unless one of the secrets made the signature; compares in constant time."""
 
 
+@dataclass(frozen=True, slots=True)
+class StatusTarget:
+    """Where a commit status goes. `ref` is the full ref that was pushed; some forges want to be told."""
+
+    full_name: str
+    sha: str
+    ref: str
+    context: str
+
+
 class Forge(Protocol):
     """What the engine asks of a forge, by the repository's full name. All raise `CallError`s."""
 
