@@ -237,9 +237,14 @@ class RepositoryPass:
         return allowed
 
     def _probes(self, actions: Mapping[BuildId, Action]) -> frozenset[BuildId]:
-        """Whose call only finds out whether a line works again. That is no news unless it does."""
-        lines = {build_id: self._line_for(self._builds[build_id], action) for build_id, action in actions.items()}
-        return frozenset(build_id for build_id, line in lines.items() if line is not None and line.trouble)
+        """Whose call only finds out whether the other side takes it by now. That is no news unless it does."""
+        return frozenset(build_id for build_id, action in actions.items() if self._is_probe(build_id, action))
+
+    def _is_probe(self, build_id: BuildId, action: Action) -> bool:
+        if isinstance(action, RequestBuild) and self._told[build_id].seen.failures:
+            return True
+        line = self._line_for(self._builds[build_id], action)
+        return line is not None and bool(line.trouble)
 
     def _list_wait(self) -> float:
         return self._site.line.poll_wait(self._claim.repository)

@@ -49,7 +49,7 @@ webhook_secrets = [{secrets}]
 {credential}
 {forge}
 
-[registries.quay]
+[registries.{registry_name}]
 kind = "quay"
 url = "{quay}"
 token = "env:QUAY_TOKEN"
@@ -75,6 +75,14 @@ expired_grace = "20s"
 waiting_timeout = "20s"
 """
 
+BRISK = """
+poll_interval = "0.1s"
+polls_per_second = 100
+request_timeout = "0.5s"
+settle_time = "0.6s"
+"""
+"""For stories about lost answers: it is soon clear that none will come."""
+
 
 @dataclass
 class Setting:
@@ -82,6 +90,7 @@ class Setting:
 
     rules: str = RULE
     registry: str = QUICK
+    registry_name: str = "quay"
     store: str = ""
     forge: str = "writes_per_minute = 6000"
     credential: str = 'token = "env:GITHUB_TOKEN"'
@@ -137,6 +146,7 @@ class World:
             "forge": self.setting.forge,
             "quay": self.quay.url,
             "registry": self.setting.registry,
+            "registry_name": self.setting.registry_name,
             "rules": self.setting.rules,
         }
         for name, value in values.items():
