@@ -103,10 +103,8 @@ async def _show(on: Stage, url: str) -> list[str]:
     with screen:
         playing = asyncio.create_task(story.play(on, f"{url}/webhooks/github", screen.tell))
         deadline = time.monotonic() + LONGEST_SECONDS
-        while not (playing.done() and all(on.is_over(scene) for scene in on.scenes)):
+        while time.monotonic() < deadline and not _is_over(on, playing):
             screen.look()
-            if time.monotonic() > deadline:
-                break
             await asyncio.sleep(0.1)
         await playing
         screen.look()
@@ -114,6 +112,14 @@ async def _show(on: Stage, url: str) -> list[str]:
     ended = "otherwise than told" if faults else "as told"
     typer.echo(f"\n{len(on.scenes)} pushes, {len(on.quay.builds)} builds at Quay, all ended {ended}")
     return faults
+
+
+def _is_over(on: Stage, playing: asyncio.Task[None]) -> bool:
+    """Whether every push has been made and has ended. Raises what went wrong with the pushes."""
+    if not playing.done():
+        return False
+    playing.result()
+    return all(on.is_over(scene) for scene in on.scenes)
 
 
 async def _stay(on: Stage, url: str) -> None:

@@ -95,8 +95,8 @@ class StoreTable(Table):
     url: Annotated[str, AfterValidator(values.store_url_or_secret)] = _optional(
         "sqlite:///buildbot.db",
         "sqlite:///buildbot.db",
-        "sqlite:///FILE (relative to the configuration's folder; four slashes if absolute), or postgresql://… for "
-        "several instances; also env:NAME or file:PATH, since it may hold a password.",
+        "sqlite:///FILE (relative to the configuration's folder; four slashes if absolute); also env:NAME or "
+        "file:PATH, since it may hold a password.",
     )
     lease: Lease = _time("10s", "How long an instance that has died keeps others from taking over its builds.")
     retention: Retention = _time("30d", "How long finished builds and their deliveries are kept.")
