@@ -6,12 +6,14 @@ known here and struck out of whatever is logged, also out of a library's excepti
 
 from __future__ import annotations
 
+import json
 import logging
 import sys
 import time
-from collections.abc import Iterator, MutableMapping
+from collections.abc import Iterator, Mapping, MutableMapping
 from contextlib import contextmanager
 from typing import Any, TextIO
+from urllib.parse import quote, quote_plus
 
 import structlog
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
@@ -43,41 +45,61 @@ STORE_UP = Gauge("buildbot_store_up", "1 while the store can be read, else 0", r
 
 
 class Redaction:
-    """A structlog step that strikes secrets out of every text of a line."""
+    """A structlog step that strikes secrets out of everything a line holds, however deep and however spelled."""
 
     def __init__(self, secrets: tuple[str, ...] = ()) -> None:
-        self._secrets = tuple(sorted((one for one in secrets if len(one) >= SHORTEST_SECRET), key=len, reverse=True))
+        spellings = {spelling for secret in secrets for spelling in _spellings(secret)}
+        self._spellings = tuple(sorted(spellings, key=len, reverse=True))
 
     def __call__(self, _logger: object, _method: str, line: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
         """Strike out."""
         return {key: self._clean(value) for key, value in line.items()}
 
     def _clean(self, value: Any) -> Any:
-        if not isinstance(value, str):
-            return value
-        for secret in self._secrets:
-            value = value.replace(secret, STRUCK_OUT)
-        return value
+        match value:
+            case str():
+                return self._struck(value)
+            case None | bool() | int() | float():
+                return value
+            case Mapping():
+                return {self._struck(str(key)): self._clean(member) for key, member in value.items()}
+            case list() | tuple() | set() | frozenset():
+                return [self._clean(member) for member in value]
+            case _:
+                return self._struck(str(value))
+
+    def _struck(self, text: str) -> str:
+        for spelling in self._spellings:
+            text = text.replace(spelling, STRUCK_OUT)
+        return text
+
+
+def _spellings(secret: str) -> Iterator[str]:
+    """The secret as addresses, reprs and JSON spell it; of one with several lines (a key) each line, too."""
+    for piece in (secret, *secret.splitlines()):
+        if len(piece) >= SHORTEST_SECRET:
+            yield from (piece, quote(piece, safe=""), quote_plus(piece), json.dumps(piece)[1:-1])
+            yield from (repr(piece)[1:-1], repr(piece)[1:-1].replace("'", "\\'"))
 
 
 def log_to(stream: TextIO | None = None, *, secrets: tuple[str, ...] = (), level: str = "INFO") -> None:
     """Send everything, other libraries' warnings too, as JSON lines to `stream` (standard error by default)."""
-    shared: list[Any] = [
+    told_of: list[Any] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         structlog.processors.format_exc_info,
-        Redaction(secrets),
     ]
+    written: list[Any] = [Redaction(secrets), structlog.processors.JSONRenderer(ensure_ascii=False)]
     structlog.configure(
-        processors=[*shared, structlog.processors.JSONRenderer(ensure_ascii=False)],
+        processors=[*told_of, *written],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level]),
         logger_factory=structlog.PrintLoggerFactory(stream or sys.stderr),
         cache_logger_on_first_use=False,
     )
+    formatter = structlog.stdlib.ProcessorFormatter
     lines = logging.StreamHandler(stream or sys.stderr)
-    renderer = structlog.processors.JSONRenderer(ensure_ascii=False)
-    lines.setFormatter(structlog.stdlib.ProcessorFormatter(processor=renderer, foreign_pre_chain=shared))
+    lines.setFormatter(formatter(foreign_pre_chain=told_of, processors=[formatter.remove_processors_meta, *written]))
     logging.basicConfig(level=logging.WARNING, handlers=[lines], force=True)
 
 
