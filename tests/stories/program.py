@@ -46,8 +46,8 @@ class Program:
         """Start it and wait until it listens."""
         lives = len(self.told("listening"))
         await self.launch(*(arguments or ("-c", str(self.world.config_file))), **environ)
-        await until(lambda: len(self.told("listening")) > lives or self._has_ended)
-        assert not self._has_ended, self.lines
+        await until(lambda: self._has_ended or len(self.told("listening")) > lives)
+        assert not self._has_ended, "\n".join(self.lines)
 
     async def launch(self, *arguments: str, **environ: str) -> None:
         """Start it, for better or worse."""
