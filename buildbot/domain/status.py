@@ -14,10 +14,13 @@ from enum import StrEnum
 from typing import assert_never
 
 from buildbot.domain.build import Build, BuildId, BuildPhase, Seen
-from buildbot.domain.lifecycle import RETRYING, in_words
+from buildbot.domain.lifecycle import QUAY_ATTEMPTS, RETRYING, in_words
+from buildbot.domain.log import plain
 
 DESCRIPTION_LIMIT = 140
 REF_LIMIT = 40
+WARNING_LIMIT = 60
+REFUSAL_LIMIT = 50
 LATER_PENDINGS = 2
 PENDING_PAUSE = timedelta(minutes=1)
 
@@ -78,17 +81,18 @@ class Nothing:
 
 def status_of(build: Build, target_url: str | None = None) -> CommitStatus:
     """The status that a build wants now."""
-    text = describe(build) + (f"; {build.warning}" if build.warning else "")
+    warning = f"; {cut(build.warning, WARNING_LIMIT)}" if build.warning else ""
+    text = describe(build, DESCRIPTION_LIMIT - len(warning)) + warning
     text = f"{text[0].upper()}{text[1:]}"
     match build.seen.phase:
         case BuildPhase.SUCCEEDED:
-            return CommitStatus(StatusState.SUCCESS, cut(text), target_url)
+            return CommitStatus(StatusState.SUCCESS, text, target_url)
         case BuildPhase.FAILED:
-            return CommitStatus(StatusState.FAILURE, cut(text), target_url)
+            return CommitStatus(StatusState.FAILURE, text, target_url)
         case BuildPhase.ERRORED | BuildPhase.CANCELLED:
-            return CommitStatus(StatusState.ERROR, cut(text), target_url)
+            return CommitStatus(StatusState.ERROR, text, target_url)
         case BuildPhase.PLANNED | BuildPhase.REQUESTING | BuildPhase.WAITING | BuildPhase.BUILDING:
-            return CommitStatus(StatusState.PENDING, cut(text), target_url, _stage(build.seen))
+            return CommitStatus(StatusState.PENDING, text, target_url, _stage(build.seen))
         case _ as never:
             assert_never(never)
 
@@ -109,21 +113,23 @@ def next_post(wanted: CommitStatus, owner: BuildId, posted: Posted | None, now: 
     return Post() if now >= due else Later(due)
 
 
-def describe(build: Build) -> str:
-    """Where the build stands, in words."""
-    seen, what = build.seen, image_of(build)
+def describe(build: Build, limit: int = DESCRIPTION_LIMIT) -> str:
+    """Where the build stands, in words that name its ref, on one line of at most `limit` characters."""
+    seen = build.seen
     match seen.phase:
         case BuildPhase.PLANNED | BuildPhase.REQUESTING:
-            return f"{build.ref_name}: {seen.because}" if seen.because else f"asking Quay to build {what}"
+            if seen.because:
+                return _about_ref("", seen.because, build, limit)
+            return _about_image("asking Quay to build ", build, "", limit)
         case BuildPhase.WAITING:
-            return _waiting(build)
+            return _waiting(build, limit)
         case BuildPhase.BUILDING:
-            return _building(build, what)
+            return _building(build, limit)
         case BuildPhase.SUCCEEDED:
             took = _took(seen)
-            return f"built {what}" + (f" in {took}" if took else "")
+            return _about_image("built ", build, f" in {took}" if took else "", limit)
         case BuildPhase.FAILED | BuildPhase.ERRORED | BuildPhase.CANCELLED:
-            return _with_ref(seen.because or str(seen.phase), build.ref_name)
+            return _about_ref("", seen.because or str(seen.phase), build, limit)
         case _ as never:
             assert_never(never)
 
@@ -134,14 +140,32 @@ def image_of(build: Build) -> str:
 
 
 def cut(text: str, limit: int = DESCRIPTION_LIMIT) -> str:
-    """The text on one line, at most `limit` characters, with an ellipsis where something is missing."""
-    line = " ".join(text.split())
-    return line if len(line) <= limit else f"{line[: limit - 1]}…"
+    """The text on one line, at most `limit` characters, with an ellipsis where something is missing.
+
+    Colours, control characters and those that turn the direction of writing go: some of it is what others wrote.
+    """
+    line = " ".join(plain(text).split())
+    return line if len(line) <= limit else f"{line[: limit - 1].rstrip()}…"
 
 
-def _with_ref(text: str, ref: str) -> str:
-    suffix = f" ({cut(ref, REF_LIMIT)})"
-    return cut(text, DESCRIPTION_LIMIT - len(suffix)) + suffix
+def _about_ref(lead: str, text: str, build: Build, limit: int) -> str:
+    return _fitted(lead, text, _in_brackets(build), limit)
+
+
+def _about_image(lead: str, build: Build, tail: str, limit: int) -> str:
+    # Where the image tags are cut short, the one that is called like the ref may be what is missing.
+    plainly = f"{lead}{image_of(build)}{tail}"
+    if build.ref_name in build.request.image_tags and len(plainly) <= limit:
+        return plainly
+    return _fitted(lead, image_of(build), tail + _in_brackets(build), limit)
+
+
+def _fitted(lead: str, text: str, tail: str, limit: int) -> str:
+    return f"{lead}{cut(text, limit - len(lead) - len(tail))}{tail}".strip()
+
+
+def _in_brackets(build: Build) -> str:
+    return f" ({cut(build.ref_name, REF_LIMIT)})"
 
 
 def _stage(seen: Seen) -> str:
@@ -154,30 +178,32 @@ def _stage(seen: Seen) -> str:
     return "retrying" if seen.quay_attempt > 1 or seen.quay_phase in RETRYING else "building"
 
 
-def _waiting(build: Build) -> str:
-    seen, repository = build.seen, build.request.repository
+def _waiting(build: Build, limit: int) -> str:
+    seen = build.seen
     if seen.silent_since is not None:
-        return _silent(build)
+        return _about_ref(f"queued at Quay, {_silence(seen)}", seen.because, build, limit)
     if seen.ahead:
-        return f"queued behind {seen.ahead} build{'' if seen.ahead == 1 else 's'} of {repository} ({build.ref_name})"
-    return f"queued at Quay: {image_of(build)}"
+        builds = "1 build" if seen.ahead == 1 else f"{seen.ahead} builds"
+        return _about_ref(f"queued behind {builds} of ", build.request.repository, build, limit)
+    return _about_image("queued at Quay: ", build, "", limit)
 
 
-def _building(build: Build, what: str) -> str:
-    seen = build.seen
+def _building(build: Build, limit: int) -> str:
+    seen, attempt = build.seen, build.seen.quay_attempt
     if seen.silent_since is not None:
-        return _silent(build)
+        return _about_ref(f"building, {_silence(seen)}", seen.because, build, limit)
+    if seen.quay_phase == "expired" and attempt >= QUAY_ATTEMPTS:
+        return _about_image(f"attempt {attempt} failed, finding out why: ", build, "", limit)
     if seen.quay_phase in RETRYING:
-        return f"attempt {seen.quay_attempt} failed, Quay retries {what}"
-    refused = f"; too late to cancel: {seen.delete.refusal}" if seen.delete and seen.delete.refusal else ""
-    again = f", attempt {seen.quay_attempt}" if seen.quay_attempt > 1 else ""
-    return f"building {what}{again}{refused}"
+        return _about_image(f"attempt {attempt} failed, Quay retries ", build, "", limit)
+    refusal = seen.delete.refusal if seen.delete else ""
+    again = f", attempt {attempt}" if attempt > 1 else ""
+    too_late = f"; too late to cancel: {cut(refusal, REFUSAL_LIMIT)}" if refusal else ""
+    return _about_image("building ", build, again + too_late, limit)
 
 
-def _silent(build: Build) -> str:
-    seen = build.seen
-    since = f"{seen.silent_since:%H:%M} UTC" if seen.silent_since else "a while"
-    return f"{build.ref_name}: no word from Quay since {since}: {seen.because}"
+def _silence(seen: Seen) -> str:
+    return f"no word from Quay since {seen.silent_since:%H:%M} UTC: "
 
 
 def _took(seen: Seen) -> str:

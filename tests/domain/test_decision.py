@@ -1,0 +1,361 @@
+"""What one push leads to, given what stands: superseding by history, only what is replaced, each with its reason."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from buildbot.domain.build import BuildId, CancelReason, Goal, GoalKind
+from buildbot.domain.decision import Decision, LastPlan, NewBuild, Standing, Unfinished, Verdict, judge
+from buildbot.domain.history import Move
+from buildbot.domain.push import Archive, PushEvent, Source
+from buildbot.domain.rule import Rule, Supersede
+
+NOON = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
+MAIN = "refs/heads/main"
+API = Rule(
+    name="api",
+    forge="github",
+    source="acme/api",
+    registry="quay",
+    repository="acme/api",
+    branches=("main",),
+    tags=("v*",),
+    image_tags=("{ref}", "sha-{short_sha}"),
+)
+DOCS = replace(API, name="docs", repository="acme/docs", image_tags=("{ref}",), paths=("docs/**",))
+KEEP, QUEUED = replace(API, supersede=Supersede.KEEP), replace(API, supersede=Supersede.QUEUED)
+SUPERSEDED = Goal(GoalKind.CANCEL, CancelReason.SUPERSEDED, "ccccccc")
+
+
+def sha(letter: str | None) -> str | None:
+    return letter and letter * 40
+
+
+def push(before: str | None, after: str | None, *, ref: str = MAIN, at: int | None = None, **more: object) -> PushEvent:
+    """A push by the letters of its commits; `at` in seconds by the forge's clock."""
+    event = PushEvent(
+        source=Source("github", "1", "acme/api", default_branch="main"),
+        ref=ref,
+        before=sha(before),
+        after=sha(after),
+        commit=sha(after),
+        archive=Archive("https://forge/{sha}.tar.gz", "api-{sha}"),
+        pushed_at=None if at is None else NOON + timedelta(seconds=at),
+    )
+    return replace(event, **more)  # type: ignore[arg-type]
+
+
+def moves(*pairs: tuple[str | None, str | None], at: tuple[int, ...] = ()) -> tuple[Move, ...]:
+    """Moves one after the other, by the letters of their commits."""
+    times: Sequence[datetime | None] = [NOON + timedelta(seconds=one) for one in at] or [None] * len(pairs)
+    numbered = enumerate(zip(pairs, times, strict=True), 1)
+    return tuple(Move(float(place), sha(before), sha(after), time) for place, ((before, after), time) in numbered)
+
+
+def planned(position: float, letter: str | None = "c", *image_tags: str) -> Mapping[str, LastPlan]:
+    return {"api": LastPlan(position, sha(letter), image_tags or ("main", "sha-ccccccc"))}
+
+
+def running(name: str, position: float = 1.0, rule: str = "api", goal: GoalKind = GoalKind.BUILD) -> Unfinished:
+    return Unfinished(BuildId(name), rule, position, goal)
+
+
+def goals(verdict: Verdict) -> dict[str, Goal]:
+    return dict(verdict.goals)
+
+
+# ── nothing to build ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(
+    ("event", "reason", "is_a_move"),
+    [
+        (push("a", "b", source=Source("github", "2", "acme/web")), "no rule has the source acme/web", False),
+        (push("a", "b", source=Source("gitlab", "1", "acme/api")), "no rule has the source acme/api", False),
+        (push("a", "a"), "main did not move (before and after are the same)", False),
+        (push("a", "b", ref="refs/heads/dev"), "no rule matched: api: branch dev does not match main", True),
+        (push("a", "b", message="x [skip ci]"), "no rule matched: api: the commit message says [skip ci]", True),
+        (push("a", None), "branch main was deleted; nothing was running for it", True),
+        (push("a", None, ref="refs/tags/v1"), "tag v1 was deleted; nothing was running for it", True),
+    ],
+)
+def test_what_is_not_built_is_explained(event: PushEvent, reason: str, is_a_move: bool) -> None:
+    verdict = judge(event, Standing(), (API,))
+    assert (verdict.decision, verdict.reason) == (Decision.IGNORED, reason)
+    assert (verdict.move is not None, verdict.builds, verdict.goals) == (is_a_move, (), ())
+
+
+def test_every_covering_rule_says_why_and_no_other() -> None:
+    other = replace(API, name="web", source="acme/web")
+    verdict = judge(push("a", "b", changed_paths=("src/x",)), Standing(), (API, DOCS, other))
+    assert verdict.rules == (("api", "planned"), ("docs", "none of the 1 changed paths matches docs/**"))
+
+
+def test_a_rule_tells_what_it_left_out_and_who_writes_the_same() -> None:
+    rival = replace(API, name="rival", image_tags=("{ref}", "{version}"))
+    verdict = judge(push("a", "b"), Standing(), (API, rival))
+    assert verdict.rules[0] == ("api", "planned; rule rival writes the same image tag from this push")
+    assert "image tag {version} left out" in verdict.rules[1][1]
+    assert "rule api writes the same image tag from this push" in verdict.reason
+
+
+# ── repetitions ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+THRICE = moves(("a", "b"), ("b", "a"), at=(10, 20))
+
+
+@pytest.mark.parametrize(
+    ("event", "standing", "decision"),
+    [
+        (push("b", "a"), moves(("a", "b"), ("b", "a")), Decision.REPEATED),
+        (push("b", "a", at=99), THRICE, Decision.REPEATED),
+        (push("a", "b", at=10), THRICE, Decision.REPEATED),
+        (push("a", "b", at=30), THRICE, Decision.PLANNED),
+        (push("a", "b"), moves(("a", "b"), ("b", "a")), Decision.PLANNED),
+        (push("a", None), moves(("b", "a"), ("a", None)), Decision.REPEATED),
+        (push(None, "a"), moves(("b", "a"), ("a", None)), Decision.PLANNED),
+    ],
+)
+def test_only_the_same_push_again_is_a_repetition(
+    event: PushEvent, standing: tuple[Move, ...], decision: Decision
+) -> None:
+    verdict = judge(event, Standing(standing), (API,))
+    assert verdict.decision is decision
+    assert (verdict.move is None) == (decision is Decision.REPEATED)
+
+
+# ── superseding ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(
+    ("rule", "ref", "kind"),
+    [
+        (API, MAIN, GoalKind.CANCEL),
+        (API, "refs/tags/v1", None),
+        (KEEP, MAIN, None),
+        (QUEUED, MAIN, GoalKind.CANCEL_QUEUED),
+        (QUEUED, "refs/tags/v1", GoalKind.CANCEL_QUEUED),
+        (replace(API, supersede=Supersede.CANCEL), "refs/tags/v1", GoalKind.CANCEL),
+    ],
+)
+def test_the_rule_says_what_becomes_of_older_builds(rule: Rule, ref: str, kind: GoalKind | None) -> None:
+    standing = Standing(moves(("a", "b")), {}, (running("old"),))
+    verdict = judge(push("b", "c", ref=ref), standing, (rule,))
+    expected = {} if kind is None else {"old": Goal(kind, CancelReason.SUPERSEDED, "ccccccc")}
+    assert (verdict.decision, goals(verdict)) == (Decision.PLANNED, expected)
+
+
+def test_only_older_builds_of_the_rules_that_build_now_are_superseded() -> None:
+    unfinished = (running("code"), running("docs", rule="docs"), running("gone", rule="removed"), running("new", 9.0))
+    standing = Standing(moves(("a", "b")), {}, unfinished)
+    verdict = judge(push("b", "c", changed_paths=("src/x",)), standing, (API, DOCS))
+    assert goals(verdict) == {"code": SUPERSEDED}
+    assert verdict.reason == "1 build planned; 1 older build superseded"
+
+
+@pytest.mark.parametrize(
+    ("rule", "stands", "becomes"),
+    [
+        (API, GoalKind.BUILD, GoalKind.CANCEL),
+        (API, GoalKind.CANCEL_QUEUED, GoalKind.CANCEL),
+        (API, GoalKind.CANCEL, None),
+        (QUEUED, GoalKind.BUILD, GoalKind.CANCEL_QUEUED),
+        (QUEUED, GoalKind.CANCEL_QUEUED, None),
+        (QUEUED, GoalKind.CANCEL, None),
+    ],
+)
+def test_a_goal_only_ever_turns_towards_the_end(rule: Rule, stands: GoalKind, becomes: GoalKind | None) -> None:
+    standing = Standing(moves(("a", "b")), {}, (running("old", goal=stands),))
+    turned = goals(judge(push("b", "c"), standing, (rule,)))
+    assert [goal.kind for goal in turned.values()] == ([] if becomes is None else [becomes])
+
+
+def test_an_annotated_tag_supersedes_by_its_object_while_its_commit_is_unknown() -> None:
+    standing = Standing(moves(("a", "b")), {}, (running("old"),))
+    verdict = judge(
+        push("b", "c", ref="refs/tags/v1", commit=None), standing, (replace(API, supersede=Supersede.CANCEL),)
+    )
+    assert goals(verdict) == {"old": SUPERSEDED}
+    assert verdict.builds[0].request.image_tags == ("v1", "sha-{short_sha}")
+
+
+# ── late pushes ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def late(rule: Rule = API, plans: Mapping[str, LastPlan] | None = None, *unfinished: Unfinished) -> Verdict:
+    """A → B arrives after B → C."""
+    return judge(push("a", "b"), Standing(moves(("b", "c")), plans or {}, unfinished), (rule,))
+
+
+def test_a_late_push_is_superseded_at_birth_where_a_later_move_was_planned() -> None:
+    verdict = late(API, planned(1.0))
+    assert (verdict.decision, verdict.reason) == (Decision.SUPERSEDED, "arrived late: superseded by ccccccc")
+    assert [build.goal for build in verdict.builds] == [SUPERSEDED]
+    assert verdict.rules == (("api", "not built: superseded by ccccccc"),)
+
+
+def test_a_successor_whose_commit_is_unknown_is_called_a_newer_push() -> None:
+    assert late(API, planned(1.0, None)).builds[0].goal.detail == "a newer push"
+
+
+def test_a_late_push_is_built_where_no_later_move_was_planned() -> None:
+    assert late(API, {}).decision is Decision.PLANNED
+    assert late(API, {"docs": LastPlan(1.0, sha("c"), ("main",))}).decision is Decision.PLANNED
+
+
+def test_a_late_push_after_the_last_plan_is_built() -> None:
+    history = moves(("a", "b"), ("c", "d"), at=(10, 30))
+    verdict = judge(push("b", "c", at=20), Standing(history, planned(1.0)), (API,))
+    assert (verdict.decision, verdict.move and verdict.move.position) == (Decision.PLANNED, 1.5)
+
+
+def test_a_push_older_than_all_that_is_remembered_is_superseded_by_a_forgotten_plan() -> None:
+    remembered = tuple(replace(move, position=move.position + 100) for move in moves(("b", "c")))
+    verdict = judge(push("a", "b"), Standing(remembered, planned(7.0)), (API,))
+    assert verdict.decision is Decision.SUPERSEDED
+
+
+def test_a_late_push_supersedes_only_what_stands_before_it() -> None:
+    history = moves(("a", "b"), ("c", "d"), at=(10, 30))
+    unfinished = (running("first", 1.0), running("second", 2.0))
+    verdict = judge(push("b", "c", at=20), Standing(history, {}, unfinished), (API,))
+    assert goals(verdict) == {"first": SUPERSEDED}
+
+
+def test_under_keep_a_late_push_leaves_the_claimed_tags_to_its_successor() -> None:
+    verdict = late(KEEP, planned(1.0))
+    assert [(build.goal, build.request.image_tags) for build in verdict.builds] == [(Goal(), ("sha-bbbbbbb",))]
+    assert verdict.reason == "1 build planned; main left to ccccccc"
+    assert verdict.rules == (("api", "planned; main left to ccccccc"),)
+
+
+def test_under_keep_a_late_push_without_any_tag_left_is_superseded() -> None:
+    assert late(KEEP, planned(1.0, "c", "main", "sha-bbbbbbb")).decision is Decision.SUPERSEDED
+
+
+def test_under_keep_a_tag_that_names_its_commit_is_nobody_else_s() -> None:
+    plans = planned(1.0, None, "v1", "sha-{short_sha}")
+    event = push("a", "b", ref="refs/tags/v1", commit=None)
+    verdict = judge(event, Standing(moves(("b", "c")), plans), (API,))
+    assert verdict.builds[0].request.image_tags == ("sha-{short_sha}",)
+
+
+def test_a_delivery_may_be_built_by_one_rule_and_late_for_another() -> None:
+    verdict = judge(push("a", "b"), Standing(moves(("b", "c")), planned(1.0)), (API, DOCS))
+    assert verdict.decision is Decision.PLANNED
+    assert verdict.reason == "1 build planned; 1 superseded at birth"
+    assert [build.goal.kind for build in verdict.builds] == [GoalKind.CANCEL, GoalKind.BUILD]
+
+
+# ── deletions ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_deletion_cancels_under_all_rules_whatever_they_keep() -> None:
+    unfinished = (running("code"), running("gone", rule="removed"), running("dropping", goal=GoalKind.CANCEL_QUEUED))
+    verdict = judge(push("b", None), Standing(moves(("a", "b")), {}, unfinished), (KEEP,))
+    goal = Goal(GoalKind.CANCEL, CancelReason.DELETED, "branch main")
+    assert (verdict.decision, verdict.reason) == (Decision.CANCELLED, "branch main was deleted; 3 builds cancelled")
+    assert goals(verdict) == {"code": goal, "gone": goal, "dropping": goal}
+
+
+@pytest.mark.parametrize("event", [push("b", None), push("b", None, at=15)])
+def test_a_late_deletion_cancels_nothing(event: PushEvent) -> None:
+    history = moves(("a", "b"), (None, "c"), at=(10, 20))
+    verdict = judge(event, Standing(history, {}, (running("new", 2.0),)), (API,))
+    assert (verdict.decision, verdict.goals) == (Decision.IGNORED, ())
+    assert verdict.reason == "branch main was pushed again after this deletion, which arrived late"
+
+
+@pytest.mark.parametrize("rule", [API, KEEP, QUEUED])
+def test_a_push_that_arrives_after_the_deletion_is_not_built(rule: Rule) -> None:
+    verdict = judge(push("a", "b"), Standing(moves(("b", None))), (rule,))
+    assert (verdict.decision, verdict.reason) == (Decision.SUPERSEDED, "arrived late: branch main was deleted")
+    assert verdict.builds[0].goal == Goal(GoalKind.CANCEL, CancelReason.DELETED, "branch main")
+
+
+def test_a_deletion_before_a_late_push_does_not_matter() -> None:
+    history = moves(("a", None), ("c", "d"), at=(10, 30))
+    assert judge(push(None, "c", at=20), Standing(history), (API,)).decision is Decision.PLANNED
+
+
+# ── gaps ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_after_a_gap_path_filters_do_not_skip() -> None:
+    standing = Standing(moves(("a", "b")))
+    assert judge(push("b", "c", changed_paths=("src/x",)), standing, (DOCS,)).decision is Decision.IGNORED
+    verdict = judge(push("d", "e", changed_paths=("src/x",)), standing, (DOCS,))
+    assert verdict.decision is Decision.PLANNED
+    assert verdict.reason == "1 build planned; pushes before this one never arrived, so path filters were not applied"
+
+
+# ── whatever the order ───────────────────────────────────────────────────────────────────────────────────────────────
+
+
+class Ref:
+    """A ref whose pushes arrive in some order, with every verdict carried out."""
+
+    def __init__(self) -> None:
+        self.moves: list[Move] = []
+        self.plans: dict[str, LastPlan] = {}
+        self.builds: dict[str, tuple[PushEvent, Unfinished]] = {}
+
+    def arrives(self, event: PushEvent) -> Verdict:
+        """Judge a push and carry the verdict out."""
+        history = tuple(sorted(self.moves, key=lambda move: move.position))
+        unfinished = tuple(build for _, build in self.builds.values())
+        verdict = judge(event, Standing(history, dict(self.plans), unfinished), (API,))
+        if verdict.move is not None:
+            self.moves.append(verdict.move)
+            for build in verdict.builds:
+                self._plan(event, build, verdict.move.position)
+        for name, goal in verdict.goals:
+            made_by, stands = self.builds[name]
+            self.builds[name] = (made_by, replace(stands, goal=goal.kind))
+        return verdict
+
+    def _plan(self, event: PushEvent, build: NewBuild, position: float) -> None:
+        name = BuildId(f"{event.after}")
+        self.builds[name] = (event, Unfinished(name, build.request.rule, position, build.goal.kind))
+        last = self.plans.get(build.request.rule)
+        if last is None or last.position <= position:
+            self.plans[build.request.rule] = LastPlan(position, event.commit, build.request.image_tags)
+
+    def alive(self) -> list[str | None]:
+        """The commits that are still to be built."""
+        return [event.after for event, build in self.builds.values() if build.goal is GoalKind.BUILD]
+
+
+CHAIN = "abcdefg"
+PLACES = range(len(CHAIN) - 1)
+
+
+@given(st.permutations(PLACES), st.lists(st.sampled_from(PLACES), max_size=4))
+def test_in_whatever_order_pushes_arrive_only_the_last_of_them_is_built(order: list[int], again: list[int]) -> None:
+    ref = Ref()
+    for place in [*order, *again]:
+        ref.arrives(push(CHAIN[place], CHAIN[place + 1], at=place * 10))
+    assert ref.alive() == [sha(CHAIN[-1])]
+    assert len(ref.moves) == len(PLACES)
+
+
+def test_without_the_forges_clock_pushes_that_arrive_backwards_find_their_place() -> None:
+    ref = Ref()
+    for place in reversed(PLACES):
+        ref.arrives(push(CHAIN[place], CHAIN[place + 1]))
+    assert ref.alive() == [sha(CHAIN[-1])]
+
+
+@given(st.permutations(range(4)))
+def test_in_whatever_order_a_deletion_arrives_nothing_before_it_is_built(order: list[int]) -> None:
+    ref = Ref()
+    events = [push("a", "b", at=0), push("b", "c", at=10), push("c", None, at=20), push(None, "d", at=30)]
+    for place in order:
+        ref.arrives(events[place])
+    assert ref.alive() == [sha("d")]
