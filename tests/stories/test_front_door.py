@@ -6,17 +6,19 @@ import asyncio
 import json
 import socket
 import sqlite3
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import closing
 from urllib.parse import urlsplit
 
 import anyio
 import httpx
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 
 from buildbot.sandbox.github import Push
 from buildbot.sandbox.github_hooks import Attempt, Delivery, signatures
-from tests.stories.world import REPOSITORY, SECRET, World
+from buildbot.sandbox.serving import listen, serving
+from tests.stories.world import PATIENCE_SECONDS, REPOSITORY, SECRET, World
 
 pytestmark = pytest.mark.anyio
 
@@ -233,3 +235,53 @@ def send(url: str, framing: bytes, pieces: Iterator[bytes], *, hang_up: bool = F
         while not answer.endswith(b"}") and (more := connection.recv(65536)):
             answer += more
         return answer
+
+
+# ── health ───────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def test_a_quay_that_is_down_is_named_and_the_bot_stays_ready_until_it_is_back(world: World) -> None:
+    with listen() as free:
+        port = int(free.getsockname()[1])
+    world.quay.url = f"http://127.0.0.1:{port}"
+    async with world.bot():
+        push = await world.github.commit_and_push(REPOSITORY)
+        assert told(push.attempts[0]) == (202, "planned")
+        await eventually(world, "/readyz", lambda answer: list(answer.json()["degraded"]) == ["quay"])
+        assert (await world.get("/readyz")).status_code == 200
+        async with serving(world.quay.app, listening=listen(port)):
+            assert (await world.final_status(push.sha)).state == "success"
+            assert (await world.get("/readyz")).json() == {"status": "ready", "degraded": {}}
+
+
+async def test_metrics_tell_the_story_of_a_push(world: World) -> None:
+    async with world.bot():
+        before = await samples(world)
+        push = await world.github.commit_and_push(REPOSITORY)
+        await world.github.deliver(push.deliveries[0])
+        await world.github.deliver(push.deliveries[0], headers={"X-Hub-Signature-256": None})
+        await world.final_status(push.sha)
+        await eventually(world, "/metrics", lambda answer: "buildbot_builds_ended_total" in answer.text)
+        after = await samples(world)
+    grown = {key for key, value in after.items() if value > before.get(key, 0.0)}
+    for decision in ("planned", "repeated", "refused"):
+        assert ("buildbot_deliveries_total", frozenset({("forge", "github"), ("decision", decision)})) in grown
+    for to, operation in (("quay", "requestRepoBuild"), ("quay", "getRepoBuilds"), ("github", "postStatus")):
+        labels = frozenset({("to", to), ("operation", operation), ("outcome", "ok")})
+        assert ("buildbot_calls_total", labels) in grown
+    assert ("buildbot_builds_ended_total", frozenset({("registry", "quay"), ("phase", "succeeded")})) in grown
+    assert ("buildbot_status_lag_seconds_count", frozenset({("forge", "github")})) in grown
+    assert ("buildbot_acknowledge_seconds_count", frozenset({("forge", "github")})) in grown
+
+
+async def eventually(world: World, path: str, holds: Callable[[httpx.Response], bool]) -> None:
+    """Ask until the answer is the one that is waited for."""
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        while not holds(await world.get(path)):  # noqa: ASYNC110  another process would have to be asked just so
+            await asyncio.sleep(0.02)
+
+
+async def samples(world: World) -> dict[tuple[str, frozenset[tuple[str, str]]], float]:
+    """Every sample of the metrics, by name and labels."""
+    families = text_string_to_metric_families((await world.get("/metrics")).text)
+    return {(one.name, frozenset(one.labels.items())): one.value for family in families for one in family.samples}
