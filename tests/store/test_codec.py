@@ -1,0 +1,57 @@
+"""Values survive their way through JSON text, whatever is in them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from buildbot.domain.build import BuildId, BuildPhase, BuildRequest, CancelReason, Delete, DeleteState, LogDigest, Seen
+from buildbot.domain.status import CommitStatus, Posted, StatusState
+from buildbot.store import codec
+
+NOW = datetime(2026, 3, 1, 12, 0, 0, 123456, tzinfo=UTC)
+texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=30)
+
+
+@given(st.lists(st.text()))
+def test_any_texts_are_read_back(values: list[str]) -> None:
+    written = codec.texts(values)
+    written.encode("ascii")
+    assert codec.read_texts(written) == tuple(values)
+
+
+@given(texts, st.sampled_from(StatusState), st.none() | texts, texts)
+def test_a_status_is_read_back(words: str, state: StatusState, url: str | None, stage: str) -> None:
+    status = CommitStatus(state, words, url, stage)
+    assert codec.read_status(codec.status_text(status)) == status
+    posted = Posted(status, BuildId("b"), NOW, 2)
+    assert codec.read_posted(codec.posted_text(posted)) == posted
+
+
+def test_nothing_posted_is_read_as_nothing() -> None:
+    assert codec.read_posted(None) is None
+
+
+def test_everything_that_can_be_seen_is_read_back() -> None:
+    seen = Seen(
+        phase=BuildPhase.BUILDING,
+        because="it's a “reason”",
+        attempt=2,
+        asked_at=NOW,
+        quay_id="q",
+        ran=timedelta(hours=1, microseconds=7),
+        behind=True,
+        delete=Delete(CancelReason.STARVED, "10 m", NOW, 2, DeleteState.REFUSED, "no", read_since=True),
+        ended=("q-0", "q-1"),
+        log=LogDigest(3, "2/3: RUN make", "boom", has_output=True, tail=("─ a", "b")),
+    )
+    assert codec._SEEN.validate_json(codec._dump(codec._SEEN, seen)) == seen
+
+
+def test_a_request_keeps_its_own_timeout() -> None:
+    request = BuildRequest("r", "quay", "a/b", ("x",), "https://a", "/", "/Dockerfile", "quay/r", "robot")
+    for one in (request, replace(request, timeout=timedelta(minutes=90), pull_robot=None)):
+        assert codec._REQUEST.validate_json(codec._dump(codec._REQUEST, one)) == one
