@@ -243,3 +243,12 @@ async def test_a_status_follows_its_repository_to_a_new_name(world: World) -> No
     renamed = replace(a_push("a", "b").source, full_name="acme/renamed")
     await world.record(a_push("a", "b", "refs/heads/x", renamed), rules=(replace(API, source="acme/*"),))
     assert (await world.due_status()).full_name == "acme/renamed"
+
+
+async def test_a_build_that_learns_its_commit_late_takes_no_status_from_one_planned_after_it(world: World) -> None:
+    (tag,) = (await world.record(replace(a_push(None, "x", "refs/tags/v1"), commit=None))).builds
+    branch = await world.build("a", "b")
+    known = replace(tag, commit=branch.commit, request=tag.request.for_commit(branch.commit or ""))
+    await world.save(await world.claim(), known, learned_commit=True)
+    status = await world.due_status()
+    assert (status.owner, status.wanted.description) == (branch.id, "Asking Quay to build acme/api:main, sha-bbbbbbb")
