@@ -64,7 +64,7 @@ def want(connection: Connection, build: BuildId, status: CommitStatus, now: date
     """Write the owner's new wish; `is_news` makes it due. A build that owns no status wishes in vain."""
     wish: dict[str, Any] = _wish(status, now) | {"version": table.c.version + 1}
     if is_news:
-        wish["due"] = case((table.c.stopped.is_(None), now), else_=table.c.due)
+        wish["due"] = now
     connection.execute(update(table).where(table.c.owner == build).values(wish))
 
 

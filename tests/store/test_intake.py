@@ -6,12 +6,14 @@ from dataclasses import replace
 from itertools import pairwise
 
 import pytest
+from sqlalchemy import create_engine, select
 
 from buildbot.domain.build import Build, CancelReason, Goal, GoalKind
 from buildbot.domain.decision import Decision
 from buildbot.domain.push import Ignored
 from buildbot.domain.rule import Supersede
-from tests.store.world import API, DOCS, START, World, a_push, a_recording, sha
+from buildbot.store.tables import deliveries
+from tests.store.world import API, DOCS, LEASE, START, World, a_push, a_recording, sha
 
 pytestmark = pytest.mark.anyio
 
@@ -57,6 +59,15 @@ async def test_the_same_delivery_again_makes_nothing_new(world: World) -> None:
     again = await world.record(a_push("a", "b"), guid="one")
     assert (again.decision, again.builds) == (Decision.REPEATED, ())
     assert len(await world.builds()) == 1
+
+
+async def test_repetitions_of_a_delivery_are_counted(world: World, store_url: str) -> None:
+    for _ in range(3):
+        await world.record(a_push("a", "b"), guid="one")
+    engine = create_engine(store_url)
+    with engine.connect() as connection:
+        assert connection.execute(select(deliveries.c.guid, deliveries.c.repeats)).all() == [("one", 2)]
+    engine.dispose()
 
 
 async def test_two_forges_may_use_one_delivery_id(world: World) -> None:
@@ -176,6 +187,21 @@ async def test_deleting_a_ref_cancels_what_runs_for_it_under_every_rule(world: W
     assert [build.id for build in deleted.builds] == [build.id for build in built]
     goal = Goal(GoalKind.CANCEL, CancelReason.DELETED, "branch main")
     assert [build.goal for build in deleted.builds] == [goal, goal]
+
+
+async def test_what_is_cancelled_is_looked_at_at_once(world: World) -> None:
+    await world.build("a", "b")
+    await world.store.release(await world.claim(), None)
+    await world.push("b", None)
+    assert [build.goal.reason for build in (await world.claim()).builds] == [CancelReason.DELETED]
+
+
+async def test_what_is_superseded_in_another_repository_is_looked_at_at_once(world: World) -> None:
+    await world.build("a", "b")
+    await world.store.release(await world.claim(), None)
+    await world.push("b", "c", rules=(replace(API, repository="acme/moved"),))
+    claims = await world.store.claim_repositories("one", world.now, LEASE, 5)
+    assert {claim.repository for claim in claims} == {"acme/api", "acme/moved"}
 
 
 async def test_deleting_a_ref_stops_what_waited_to_be_dropped(world: World) -> None:
