@@ -14,14 +14,8 @@ from buildbot.domain.pattern import is_literal
 from buildbot.domain.rule import Rule
 from buildbot.forges.github.api import GitHubApi
 from buildbot.forges.github.app_auth import AppAuth
-from buildbot.forges.github.probes import (
-    Finding,
-    ProbeResult,
-    has_repository,
-    is_app_good,
-    is_token_good,
-    may_post_status,
-)
+from buildbot.forges.github.probes import has_repository, is_app_good, is_token_good, may_post_status
+from buildbot.forges.probes import Finding, ProbeResult
 from buildbot.ports import CallError
 
 _CREATE_ANOTHER = (

@@ -16,7 +16,8 @@ import httpx
 
 from buildbot.cli.checks import PATIENCE_SECONDS, Check, Verdict
 from buildbot.config import ForgeConfig
-from buildbot.forges.github.exchange import Exchange
+from buildbot.forges.exchange import Exchange
+from buildbot.forges.github.dialect import GITHUB
 from buildbot.forges.github.names import repository_path
 from buildbot.ports import CallError
 
@@ -41,7 +42,7 @@ async def check_webhook(
 
 
 async def _hooks(config: ForgeConfig, name: str, client: httpx.AsyncClient) -> list[Mapping[str, object]] | None:
-    exchange = Exchange(client, api_url=config.api_url, request_timeout=timedelta(seconds=PATIENCE_SECONDS))
+    exchange = Exchange(client, GITHUB, api_url=config.api_url, request_timeout=timedelta(seconds=PATIENCE_SECONDS))
     try:
         answer = await exchange.send("GET", f"{repository_path(name)}/hooks?per_page=100", config.token or "")
     except CallError:

@@ -22,21 +22,21 @@ _HEX_DIGEST = re.compile(rb"[0-9a-fA-F]{64}")
 
 
 class HmacSha256Verifier:
-    """A `ports.Verifier`: fed the signed bytes in any pieces, it tells whether one of `secrets` made `digest`.
+    """A `ports.Verifier`: fed the signed bytes in any pieces, it tells whether one of `secrets` made one of `digests`.
 
-    Raises ValueError at construction for no secret, an empty one, or a digest that is not 32 bytes: those are mistakes
-    of ours, not of who sent the delivery.
+    `prefix` is what was signed before the body. Raises ValueError at construction for no secret, an empty one, no
+    digest, or one that is not 32 bytes: those are mistakes of ours, not of who sent the delivery.
     """
 
-    __slots__ = ("_digest", "_macs")
+    __slots__ = ("_digests", "_macs")
 
-    def __init__(self, secrets: Sequence[bytes], digest: bytes) -> None:
+    def __init__(self, secrets: Sequence[bytes], *digests: bytes, prefix: bytes = b"") -> None:
         if not secrets or not all(secrets):
             raise ValueError("a webhook secret is missing or empty; anybody could sign with it")
-        if len(digest) != DIGEST_BYTES:
-            raise ValueError(f"an HMAC-SHA256 digest has {DIGEST_BYTES} bytes, not {len(digest)}")
-        self._digest = digest
-        self._macs = tuple(hmac.new(secret, digestmod="sha256") for secret in secrets)
+        if not digests or any(len(digest) != DIGEST_BYTES for digest in digests):
+            raise ValueError(f"an HMAC-SHA256 digest has {DIGEST_BYTES} bytes")
+        self._digests = digests
+        self._macs = tuple(hmac.new(secret, prefix, digestmod="sha256") for secret in secrets)
 
     def update(self, chunk: bytes) -> None:
         """Take in the next bytes of what was signed."""
@@ -44,8 +44,9 @@ class HmacSha256Verifier:
             mac.update(chunk)
 
     def check(self) -> None:
-        """Raise BadSignature unless one of the secrets made the digest; every secret is compared, in constant time."""
-        matching = [hmac.compare_digest(mac.digest(), self._digest) for mac in self._macs]
+        """Raise BadSignature unless one of the secrets made a digest; all of them are compared, in constant time."""
+        made = [mac.digest() for mac in self._macs]
+        matching = [hmac.compare_digest(one, digest) for one in made for digest in self._digests]
         if not any(matching):
             raise BadSignature(
                 "signed with none of the configured secrets: the secret in the webhook's settings must equal one of the"

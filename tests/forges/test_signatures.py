@@ -135,3 +135,16 @@ def test_however_the_body_is_cut_the_check_is_that_of_the_whole(secret: bytes, b
     for start, end in pairwise(edges):
         verifier.update(body[start:end])
     verifier.check()
+
+
+def test_a_prefix_counts_as_signed_and_any_of_several_digests_may_match() -> None:
+    prefix, body = GITLABS_BODY.split(b"{", 1)[0], GITLABS_BODY.split(b"{", 1)[1]
+    digest = hmac.digest(GITLABS_KEY, GITLABS_BODY, "sha256")
+    checked(HmacSha256Verifier([GITLABS_KEY], bytes(32), digest, prefix=prefix), b"{" + body, 3)
+    with pytest.raises(BadSignature):
+        checked(HmacSha256Verifier([GITLABS_KEY], bytes(32), digest), b"{" + body, 3)
+
+
+def test_a_check_against_no_digest_is_a_mistake_of_the_caller() -> None:
+    with pytest.raises(ValueError, match="digest"):
+        HmacSha256Verifier([b"secret"])

@@ -25,8 +25,9 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
+from buildbot.forges.exchange import Answer, Exchange
 from buildbot.forges.fields import Fields
-from buildbot.forges.github.exchange import Answer, Exchange
+from buildbot.forges.github.dialect import GITHUB
 from buildbot.forges.github.names import repository_path
 from buildbot.forges.github.refusals import failure_of, words_of
 from buildbot.ports import BadPayload, CallError, CredentialRefused, Refused, Unanswered
@@ -75,7 +76,7 @@ class AppAuth:
         request_timeout: timedelta = timedelta(seconds=20),
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
-        self._exchange = Exchange(client, api_url=api_url, request_timeout=request_timeout)
+        self._exchange = Exchange(client, GITHUB, api_url=api_url, request_timeout=request_timeout)
         self._app_id = str(app_id)
         self._key = _parsed(private_key_pem)
         self._now = now

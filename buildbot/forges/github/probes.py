@@ -7,65 +7,34 @@ it is tried, with a status of a commit that cannot exist (zeros). GitHub checks 
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
-from enum import StrEnum
-
 from buildbot.domain.status import CommitStatus, StatusState
 from buildbot.forges.github.api import GitHubApi, TokenOwner
 from buildbot.forges.github.app_auth import PERMISSIONS, AppAccount, AppAuth
-from buildbot.ports import CallError, CredentialRefused, Refused, Vanished
+from buildbot.forges.probes import Finding, ProbeResult, described, found
+from buildbot.ports import Refused, Vanished
 
 NO_COMMIT = "0" * 40
 ENOUGH_SCOPES = frozenset({"repo", "repo:status", "public_repo"})
 
 
-class ProbeResult(StrEnum):
-    """What a probe found. `UNTOLD`: the answer proves neither; its words say what came instead."""
-
-    YES = "yes"
-    NO = "no"
-    BAD_CREDENTIAL = "bad-credential"
-    UNTOLD = "could-not-tell"
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """What a probe found, and one line of why for people."""
-
-    result: ProbeResult
-    detail: str
-
-
 async def is_token_good(api: GitHubApi) -> Finding:
     """Whether GitHub accepts the token, whose it is, and whether its scopes suffice where it has scopes."""
-    return await _found(lambda: _token(api))
+    return await found(lambda: _token(api))
 
 
 async def is_app_good(auth: AppAuth) -> Finding:
     """Whether GitHub accepts the App's key, and whether the App asks for what the bot needs."""
-    return await _found(lambda: _app(auth))
+    return await found(lambda: _app(auth))
 
 
 async def has_repository(api: GitHubApi, full_name: str) -> Finding:
     """Whether the credential sees the repository, under which name, and whether it is private."""
-    return await _found(lambda: _repository(api, full_name))
+    return await found(lambda: _repository(api, full_name))
 
 
 async def may_post_status(api: GitHubApi, full_name: str) -> Finding:
     """Whether the credential may post commit statuses to the repository."""
-    return await _found(lambda: _posting(api, full_name))
-
-
-async def _found(ask: Callable[[], Awaitable[Finding]]) -> Finding:
-    try:
-        return await ask()
-    except CredentialRefused as error:
-        return Finding(ProbeResult.BAD_CREDENTIAL, str(error))
-    except (Refused, Vanished) as error:
-        return Finding(ProbeResult.NO, str(error))
-    except CallError as error:
-        return Finding(ProbeResult.UNTOLD, str(error))
+    return await found(lambda: _posting(api, full_name))
 
 
 async def _token(api: GitHubApi) -> Finding:
@@ -102,10 +71,7 @@ def _suffices(app: AppAccount, key: str, level: str) -> bool:
 
 
 async def _repository(api: GitHubApi, full_name: str) -> Finding:
-    found = await api.repository(full_name)
-    renamed = "" if found.full_name.lower() == full_name.lower() else f", now called {found.full_name}"
-    kind = "private" if found.private else "public"
-    return Finding(ProbeResult.YES, f"{full_name} is there{renamed}: {kind}, default branch {found.default_branch}")
+    return described(full_name, await api.repository(full_name))
 
 
 async def _posting(api: GitHubApi, full_name: str) -> Finding:

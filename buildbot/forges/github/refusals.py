@@ -2,37 +2,22 @@
 
 GitHub uses few status codes for many things. 403 is a missing permission, but also a rate limit; a secondary limit
 need not carry a header and is told by its words alone. 404 is "does not exist" and "you may not see it" and, for a
-classic token, "you may not write it". 422 is a commit that is not there (yet) and every mistake of ours. A refusal
-counts as GitHub's word only when it is JSON, as all of its API's are: a 404 *page* is a proxy or a wrong `api_url`, and
-nothing may be called gone for it.
+classic token, "you may not write it". 422 is a commit that is not there (yet) and every mistake of ours. What GitHub
+shares with every forge is in `forges.refusals`.
 """
 
 from __future__ import annotations
 
-import re
-from datetime import UTC, datetime, timedelta
-from email.utils import parsedate_to_datetime
+from datetime import datetime
 
-from buildbot.forges.fields import is_clean
-from buildbot.forges.github.exchange import Answer
-from buildbot.ports import (
-    CallError,
-    CredentialRefused,
-    Refused,
-    Throttled,
-    Unanswered,
-    Unavailable,
-    Unreachable,
-    Vanished,
-)
+from buildbot.forges.exchange import Answer
+from buildbot.forges.refusals import NO_REASON, UNTOLD_WAIT, common_failure, in_one_line, told_reset, told_wait
+from buildbot.ports import CallError, CredentialRefused, Vanished
 
-SECONDARY_WAIT = timedelta(minutes=1)
-LONGEST_WAIT = timedelta(days=1)
-WORDS_LIMIT = 200
 NO_COMMIT = "No commit found for"
-_SECONDS = re.compile(r"[0-9]{1,11}", re.ASCII)
 _SECONDARY = ("secondary rate limit", "abuse detection", "rate limit exceeded")
 _LOCKED_OUT = "login attempts"
+_EMPTY = "Repository is empty"
 
 
 def words_of(answer: Answer) -> str:
@@ -42,12 +27,10 @@ def words_of(answer: Answer) -> str:
     """
     said = answer.document
     if not isinstance(said, dict):
-        return "no reason given"
+        return NO_REASON
     errors = said.get("errors")
     details = [_detail(error) for error in (errors if isinstance(errors, list) else [errors])]
-    texts = [text for text in (said.get("message"), *details) if isinstance(text, str)]
-    line = " ".join("".join(c if is_clean(c) else " " for c in ": ".join(filter(None, texts))).split())
-    return (line if len(line) <= WORDS_LIMIT else line[: WORDS_LIMIT - 1] + "…") or "no reason given"
+    return in_one_line((said.get("message"), *details))
 
 
 def _detail(error: object) -> object:
@@ -64,55 +47,23 @@ def failure_of(answer: Answer, doing: str, now: datetime) -> CallError:
     """
     said, limit = words_of(answer), _limit(answer, now)
     match answer.status:
-        case 403 | 429 if limit is not None:
-            return Throttled(f"GitHub takes no more calls for now: {said}", retry_at=limit)
-        case 407:
-            return Unreachable("the proxy on the way to GitHub wants a password")
-        case status if 300 <= status < 500 and status != 408 and not isinstance(answer.document, dict):
-            return Unavailable(f"{status} from something before GitHub's API, or a wrong `api_url`")
-        case 401:
-            return CredentialRefused(f"GitHub does not accept the credential (wrong, expired or revoked): {said}")
-        case 403 if _LOCKED_OUT in said:
+        case 403 if limit is None and _LOCKED_OUT in said:
             return CredentialRefused(f"GitHub takes no credential from here for a while: {said}")
-        case 404:
-            return Vanished(f"GitHub refused {doing}: it is not there, or the credential may not see it ({said})")
         case 422 if NO_COMMIT in said:
             return Vanished(f"GitHub refused {doing}: {said}")
-        case status if 400 <= status < 500 and status != 408:
-            return Refused(f"GitHub refused {doing}: {said}")
-        case status:
-            return Unanswered(f"GitHub answered {status} to {doing}: {said}", timed_out=status in {408, 504})
+        case 409 if _EMPTY in said:
+            return Vanished(f"GitHub refused {doing}: {said}")
+        case _:
+            return common_failure(answer, said, doing, limit)
 
 
 def _limit(answer: Answer, now: datetime) -> datetime | None:
-    headers = answer.headers
-    if (wait := _wait_of(headers.get("retry-after", ""), now)) is not None:
-        return now + wait
-    if headers.get("x-ratelimit-remaining") == "0" and _SECONDS.fullmatch(headers.get("x-ratelimit-reset", "")):
-        return now + _until_reset(headers["x-ratelimit-reset"], headers.get("date", ""), now)
-    is_secondary = any(word in words_of(answer).lower() for word in _SECONDARY)
-    return now + SECONDARY_WAIT if answer.status == 429 or is_secondary else None
-
-
-def _wait_of(retry_after: str, now: datetime) -> timedelta | None:
-    if _SECONDS.fullmatch(retry_after.strip()):
-        return _bounded(timedelta(seconds=int(retry_after)))
-    moment = _moment(retry_after)
-    return None if moment is None else _bounded(moment - now)
-
-
-def _until_reset(reset: str, date: str, now: datetime) -> timedelta:
-    # The reset is a time by GitHub's clock; the answer's Date tells how far ours is off.
-    return _bounded(timedelta(seconds=int(reset) - (_moment(date) or now).timestamp()))
-
-
-def _moment(date: str) -> datetime | None:
-    try:
-        moment = parsedate_to_datetime(date)
-    except (ValueError, TypeError, IndexError, OverflowError):
+    if answer.status not in {403, 429}:
         return None
-    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
-
-
-def _bounded(wait: timedelta) -> timedelta:
-    return min(max(wait, timedelta(seconds=1)), LONGEST_WAIT)
+    told = told_wait(answer.headers, now) or told_reset(
+        answer.headers, "x-ratelimit-remaining", "x-ratelimit-reset", now
+    )
+    if told is not None:
+        return told
+    is_secondary = any(word in words_of(answer).lower() for word in _SECONDARY)
+    return now + UNTOLD_WAIT if answer.status == 429 or is_secondary else None

@@ -15,30 +15,21 @@ The commit of a push is `head_commit.id`: an annotated tag's `after` is the tag 
 
 from __future__ import annotations
 
-import json
-import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from email.message import Message
-from typing import NoReturn
-from urllib.parse import parse_qs
 
 from buildbot.domain.push import Archive, Ignored, PushEvent, RefKind, Source, kind_of
+from buildbot.forges.bodies import decoded, header_word
 from buildbot.forges.fields import Fields, shown
 from buildbot.forges.github.changed_paths import proven_paths
-from buildbot.forges.github.names import is_full_name, is_sha, is_zeros, quoted
+from buildbot.forges.github.names import is_full_name
+from buildbot.forges.names import quoted
+from buildbot.forges.push_fields import BUILT_REFS, end_of_move, object_id, ref_in, repository_number, web_address
 from buildbot.forges.signatures import HmacSha256Verifier, digest_from_hex
-from buildbot.ports import BadPayload, BadSignature, Verifier
+from buildbot.ports import BadSignature, Verifier
 
-DEEPEST_NESTING = 64
-LONGEST_REF = 1024
-LARGEST_ID = 2**63 - 1
 LAST_SECOND = 253_402_300_799  # 9999-12-31T23:59:59Z, where datetime ends
 _SIGNED_WITH = b"sha256="
-_BUILT_REFS = ("refs/heads/", "refs/tags/")
-_UTF8 = frozenset({"utf-8", "utf8", "us-ascii", "ascii"})
-_HEADER_TEXT = re.compile(rb"[\x21-\x7e]{1,200}")
-_NOT_A_REF = re.compile(r"[ ~^:?*\[\\]|\.\.|@\{|//|/\.|[/.]$|\.lock(?:/|$)")
 
 
 class GitHubWebhook:
@@ -64,24 +55,14 @@ class GitHubWebhook:
 
     def identify(self, headers: Mapping[str, bytes]) -> tuple[str, str]:
         """(`X-GitHub-Delivery`, `X-GitHub-Event`). The first is one per event: every hook and redelivery shares it."""
-        return _header(headers, "X-GitHub-Delivery"), _header(headers, "X-GitHub-Event")
+        return header_word(headers, "X-GitHub-Delivery"), header_word(headers, "X-GitHub-Event")
 
     def decode(self, headers: Mapping[str, bytes], body: bytes) -> Mapping[str, object]:
         """The payload: JSON, or the `payload` field of a form, in UTF-8 and nested no deeper than 64.
 
         Text in it is as sent: it may hold NULs and lone surrogates, which `json.dumps` writes as ASCII escapes.
         """
-        media_type, charset = _content_type(headers)
-        if charset not in _UTF8:
-            raise BadPayload(f"the body's charset is {shown(charset)}; GitHub sends UTF-8")
-        text = _utf8(body)
-        if media_type == "application/x-www-form-urlencoded":
-            text = _payload_field(text)
-        elif media_type != "application/json":
-            raise BadPayload(
-                f"the content type is {shown(media_type)}; choose application/json in the webhook's settings"
-            )
-        return _json_object(text)
+        return decoded(headers, body, "GitHub")
 
     def read(self, event: str, payload: Mapping[str, object]) -> tuple[PushEvent, ...] | Ignored:
         """One PushEvent for a push to a branch or tag, deletions included; everything else is Ignored."""
@@ -89,15 +70,15 @@ class GitHubWebhook:
             return Ignored(_pong(Fields(payload)))
         if event != "push":
             return Ignored(f"the event {shown(event)} asks for no build; only pushes do")
-        ref = _ref(Fields(payload))
-        if not ref.startswith(_BUILT_REFS):
+        ref = ref_in(Fields(payload))
+        if not ref.startswith(BUILT_REFS):
             return Ignored(f"{shown(ref)} is neither a branch nor a tag")
         return (self._push(Fields(payload), ref),)
 
     def _push(self, push: Fields, ref: str) -> PushEvent:
         repository, head = push.within("repository"), push.maybe_within("head_commit")
         source = self._source(repository)
-        before, after = _moved_from_or_to(push, "before"), _moved_from_or_to(push, "after")
+        before, after = end_of_move(push, "before"), end_of_move(push, "after")
         return PushEvent(
             source=source,
             ref=ref,
@@ -110,22 +91,20 @@ class GitHubWebhook:
             changed_paths=_changed_paths(push, ref, before, after),
             message=None if head is None else head.maybe_text("message"),
             pusher=_pusher(push),
-            compare_url=_web_address(push, "compare"),
+            compare_url=web_address(push, "compare"),
         )
 
     def _source(self, repository: Fields) -> Source:
-        number, full_name = repository.number("id"), repository.name("full_name")
-        if not 0 < number <= LARGEST_ID:
-            raise repository.mistake("id", "is not a repository's number")
+        number, full_name = repository_number(repository), repository.name("full_name")
         if not is_full_name(full_name):
             raise repository.mistake("full_name", "is not owner/name")
         return Source(
             forge=self._forge,
-            repository_id=str(number),
+            repository_id=number,
             full_name=full_name,
             private=repository.flag("private"),
             default_branch=repository.maybe_name("default_branch"),
-            html_url=_web_address(repository, "html_url"),
+            html_url=web_address(repository, "html_url"),
         )
 
     def _archive(self, source: Source) -> Archive:
@@ -142,73 +121,6 @@ def _why_unsigned(headers: Mapping[str, bytes]) -> str:
     )
 
 
-def _header(headers: Mapping[str, bytes], name: str) -> str:
-    value = headers.get(name.lower(), b"")
-    if not value:
-        raise BadPayload(f"the header {name} is missing")
-    if not _HEADER_TEXT.fullmatch(value):
-        raise BadPayload(f"the header {name} is not a word of at most 200 ASCII characters")
-    return value.decode("ascii")
-
-
-def _content_type(headers: Mapping[str, bytes]) -> tuple[str, str]:
-    parsed = Message()
-    parsed["content-type"] = headers.get("content-type", b"application/json").decode("latin-1")
-    charset = parsed.get_param("charset", "utf-8")
-    return parsed.get_content_type(), charset.lower() if isinstance(charset, str) else "?"
-
-
-def _utf8(body: bytes) -> str:
-    try:
-        return body.decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise BadPayload(f"the body is not UTF-8 (byte {error.start})") from None
-
-
-def _payload_field(form: str) -> str:
-    try:
-        values = parse_qs(form, keep_blank_values=True, errors="strict", max_num_fields=16).get("payload", [])
-    except ValueError:
-        raise BadPayload("the form is not UTF-8, or has more than 16 fields") from None
-    if len(values) != 1:
-        raise BadPayload(f"the form has {len(values)} fields `payload`, not one")
-    return values[0]
-
-
-def _json_object(text: str) -> dict[str, object]:
-    try:
-        decoded = json.loads(text, parse_constant=_no_such_number)
-    except RecursionError:
-        raise BadPayload("the JSON is nested too deeply") from None
-    except ValueError as error:
-        where = f" (line {error.lineno}, column {error.colno})" if isinstance(error, json.JSONDecodeError) else ""
-        raise BadPayload(f"the body is not JSON{where}") from None
-    if not isinstance(decoded, dict):
-        raise BadPayload("the JSON is not an object")
-    if not _is_shallow(decoded):
-        raise BadPayload("the JSON is nested too deeply")
-    return decoded
-
-
-def _no_such_number(name: str) -> NoReturn:
-    raise ValueError(name)
-
-
-def _is_shallow(value: object) -> bool:
-    level: list[object] = [value]
-    for _ in range(DEEPEST_NESTING):
-        level = [member for one in level for member in _members(one) if isinstance(member, (dict, list))]
-        if not level:
-            return True
-    return False
-
-
-def _members(value: object) -> Iterable[object]:
-    if isinstance(value, dict):
-        return value.values()
-    return value if isinstance(value, list) else ()
-
-
 def _pong(ping: Fields) -> str:
     about = [
         None if one is None else one.maybe_text(key)
@@ -222,30 +134,11 @@ def _pong(ping: Fields) -> str:
     return f"ping: the webhook of {subject} works; waiting for pushes"
 
 
-def _ref(push: Fields) -> str:
-    ref = push.name("ref")
-    if len(ref) > LONGEST_REF or _NOT_A_REF.search(ref):
-        raise push.mistake("ref", "is not a name that git allows")
-    return ref
-
-
-def _object_id(fields: Fields, key: str) -> str:
-    sha = fields.name(key)
-    if not is_sha(sha):
-        raise fields.mistake(key, "is not an object id of 40 or 64 lower-case hexadecimal digits")
-    return sha
-
-
-def _moved_from_or_to(push: Fields, key: str) -> str | None:
-    sha = _object_id(push, key)
-    return None if is_zeros(sha) else sha
-
-
 def _commit(ref: str, after: str | None, head: Fields | None) -> str | None:
     if after is None:
         return None
     if head is not None:
-        return _object_id(head, "id")
+        return object_id(head, "id")
     return after if kind_of(ref) is RefKind.BRANCH else None
 
 
@@ -269,10 +162,3 @@ def _pusher(push: Fields) -> str | None:
     name = None if pusher is None else pusher.maybe_text("name")
     login = None if sender is None else sender.maybe_text("login")
     return name or login
-
-
-def _web_address(fields: Fields, key: str) -> str | None:
-    address = fields.maybe_name(key)
-    if address is not None and not address.startswith(("https://", "http://")):
-        raise fields.mistake(key, "is not an http(s) address")
-    return address

@@ -12,8 +12,9 @@ from buildbot.domain.push import Ignored
 from buildbot.domain.status import CommitStatus, StatusState
 from buildbot.forges.github.api import Auth, GitHubApi, TokenAuth
 from buildbot.forges.github.app_auth import AppAuth
-from buildbot.forges.github.probes import ProbeResult, has_repository, is_app_good, is_token_good, may_post_status
+from buildbot.forges.github.probes import has_repository, is_app_good, is_token_good, may_post_status
 from buildbot.forges.github.webhook import GitHubWebhook
+from buildbot.forges.probes import ProbeResult
 from buildbot.ports import CredentialRefused, Refused, Vanished
 from buildbot.sandbox.github import GitHub
 from tests.forges.github.wire import SECOND

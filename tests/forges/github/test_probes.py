@@ -9,7 +9,8 @@ import pytest
 
 from buildbot.forges.github.api import GitHubApi, TokenAuth
 from buildbot.forges.github.app_auth import AppAuth
-from buildbot.forges.github.probes import ProbeResult, has_repository, is_app_good, is_token_good, may_post_status
+from buildbot.forges.github.probes import has_repository, is_app_good, is_token_good, may_post_status
+from buildbot.forges.probes import ProbeResult
 from tests.forges.github.wire import API_URL, NOW, SECOND, answer, page, said, wired
 
 pytestmark = pytest.mark.anyio

@@ -8,7 +8,7 @@ from email.utils import format_datetime
 import httpx
 import pytest
 
-from buildbot.forges.github.exchange import Answer
+from buildbot.forges.exchange import Answer
 from buildbot.forges.github.refusals import failure_of, words_of
 from buildbot.ports import (
     CallError,
@@ -28,7 +28,7 @@ RESET = str(int(NOW.timestamp()) + 600)
 
 def refusal(status: int, document: object = None, **headers: str) -> Answer:
     named = httpx.Headers({name.replace("_", "-"): value for name, value in headers.items()})
-    return Answer(status, named, {"message": document} if isinstance(document, str) else document, "/x")
+    return Answer(status, named, {"message": document} if isinstance(document, str) else document, "/x", "GitHub")
 
 
 def failure(status: int, document: object = None, **headers: str) -> CallError:

@@ -10,7 +10,8 @@ from datetime import timedelta
 import httpx
 import pytest
 
-from buildbot.forges.github.exchange import LARGEST_ANSWER, Exchange
+from buildbot.forges.exchange import LARGEST_ANSWER, Exchange
+from buildbot.forges.github.dialect import GITHUB
 from buildbot.ports import CallError, Refused, Unanswered, Unreachable
 from tests.forges.github.wire import API_URL, SECOND, answer, page, said, wired
 
@@ -19,7 +20,7 @@ PATH = "/repos/acme/api"
 
 
 def exchange(client: httpx.AsyncClient, timeout: timedelta = 20 * SECOND) -> Exchange:
-    return Exchange(client, api_url=API_URL, request_timeout=timeout)
+    return Exchange(client, GITHUB, api_url=API_URL, request_timeout=timeout)
 
 
 async def test_a_request_carries_what_github_asks_for() -> None:
