@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 
 import httpx
 
+from buildbot.sandbox.git_repository import Status
 from buildbot.sandbox.github import GitHub, Push
-from buildbot.sandbox.github_repository import Status
 from buildbot.sandbox.quay import Quay
 from buildbot.sandbox.quay_builds import Build
 from buildbot.sandbox.quay_courses import COURSES, Course, slow

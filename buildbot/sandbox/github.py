@@ -16,8 +16,7 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from datetime import datetime
 
 import httpx
@@ -26,15 +25,18 @@ from starlette.middleware import Middleware
 from starlette.routing import Mount
 
 from buildbot.sandbox import github_payloads as payloads
+from buildbot.sandbox.faults import Exchange, FaultyNetwork
+from buildbot.sandbox.git_repository import Change, Person, RefUpdate, Repository, Status
 from buildbot.sandbox.github_accounts import App, Installation
 from buildbot.sandbox.github_api import api_app
 from buildbot.sandbox.github_archives import archive_routes
 from buildbot.sandbox.github_control import control_routes
-from buildbot.sandbox.github_faults import API_PATH, Exchange, Faults, FaultyNetwork
+from buildbot.sandbox.github_faults import API_PATH, GitHubFaults
 from buildbot.sandbox.github_hooks import Attempt, ContentType, Delivery, Hook, Hookshot
 from buildbot.sandbox.github_payloads import Json, Site
-from buildbot.sandbox.github_repository import NO_COMMIT, Change, RefUpdate, Repository, Status, full_ref
 from buildbot.sandbox.github_state import State, utc_now
+from buildbot.sandbox.pushing import Push as PushOf
+from buildbot.sandbox.pushing import Pushing
 
 __all__ = ["Change", "Exchange", "GitHub", "Push", "utc_now"]
 
@@ -43,36 +45,10 @@ APP_PERMISSIONS = {"metadata": "read", "contents": "read", "statuses": "write"}
 _FIRST_FILES = {"Dockerfile": "FROM busybox\n"}
 
 
-@dataclass(frozen=True, slots=True)
-class Push:
-    """What one push did, what GitHub has to say about it, and what the hooks answered as far as it was sent."""
-
-    update: RefUpdate
-    deliveries: tuple[Delivery, ...]
-    attempts: tuple[Attempt, ...]
-
-    @property
-    def sha(self) -> str:
-        """The commit to build, also behind an annotated tag; zeros after a deletion."""
-        return self.update.head.sha if self.update.head else NO_COMMIT
-
-    @property
-    def ref(self) -> str:
-        """The full ref."""
-        return self.update.ref
-
-    @property
-    def before(self) -> str:
-        """What the ref pointed to; zeros if it is new."""
-        return self.update.before
-
-    @property
-    def after(self) -> str:
-        """What the ref points to: of an annotated tag the tag's object, of a deleted ref zeros."""
-        return self.update.after
+Push = PushOf[Delivery, Attempt]
 
 
-class GitHub:
+class GitHub(Pushing[Delivery, Attempt]):
     """The sandbox. `url` is where it is reached and may be changed, say once a server knows its port."""
 
     def __init__(
@@ -83,15 +59,15 @@ class GitHub:
         sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
     ) -> None:
         """Webhooks go out over `client`, which may also be set later (`hookshot.client`) and is never closed here."""
+        super().__init__()
         self.hookshot = Hookshot(now, client)
         self.state = State(_site(url), now, self.hookshot)
         self.accounts = self.state.accounts
-        self.faults = Faults(self.state, sleep)
+        self.faults = GitHubFaults(self.state, sleep)
         self.calls: list[Exchange] = []
-        self.outbox: list[Delivery] = []
         self.app = Starlette(
             routes=[*control_routes(self), Mount(API_PATH, api_app(self.state)), *archive_routes(self.state)],
-            middleware=[Middleware(FaultyNetwork, faults=self.faults, exchanges=self.calls)],
+            middleware=[Middleware(FaultyNetwork, faults=self.faults, exchanges=self.calls, api_path=API_PATH)],
         )
 
     @property
@@ -151,6 +127,14 @@ class GitHub:
         return self.repository(repository).statuses_of(sha)
 
     # Accounts
+
+    def person(self, login: str) -> Person:
+        """The account of that name, made on first mention."""
+        return self.accounts.person(login)
+
+    def now(self) -> datetime:
+        """The sandbox's time."""
+        return self.state.now()
 
     def add_collaborator(self, repository: Repository | str, login: str, role: str = "write") -> None:
         """Give an account rights: `read`, `write` or `admin`."""
@@ -242,103 +226,10 @@ class GitHub:
         headers: Mapping[str, str | None] | None = None,
     ) -> Attempt:
         """Send a delivery, held back or not, for the first time or again; for the arguments see `Hookshot.send`."""
-        self.outbox[:] = [one for one in self.outbox if one is not delivery]
+        self.take_out(delivery)
         return await self.hookshot.send(delivery, guid=guid, body=body, headers=headers)
 
-    async def flush(self) -> list[Attempt]:
-        """Send what waits in the outbox, in the order in which it happened."""
-        return [await self.deliver(one) for one in tuple(self.outbox)]
-
-    # Pushes
-
-    async def commit_and_push(
-        self,
-        repository: Repository | str,
-        *,
-        ref: str | None = None,
-        message: str = "Change something",
-        files: Mapping[str, str | None] | None = None,
-        by: str = "ada",
-        force: bool = False,
-        deliver: bool = True,
-    ) -> Push:
-        """One commit on a branch (the default branch if `ref` is None), pushed. A file of None is removed.
-
-        With `force` the branch's last commit is replaced. A branch that does not exist starts at the default branch.
-        """
-        return await self.push_commits(
-            repository, [Change(message, files or {})], ref=ref, by=by, force=force, deliver=deliver
-        )
-
-    async def push_commits(
-        self,
-        repository: Repository | str,
-        changes: Sequence[Change],
-        *,
-        ref: str | None = None,
-        parent: str | None = None,
-        by: str = "ada",
-        force: bool = False,
-        deliver: bool = True,
-    ) -> Push:
-        """Several commits in one push, on top of `parent` if it is not to be where `commit_and_push` would begin."""
-        it, author = self.repository(repository), self.accounts.person(by)
-        name, known = full_ref(ref or it.default_branch), frozenset(it.commits)
-        tip = parent or _start(it, name, force=force)
-        for change in changes:
-            tip = it.commit(tip, change, author, self.state.now()).sha
-        if tip is None:
-            raise ValueError(f"nothing to push: {it.full_name} is empty and no commit was given")
-        return await self._pushed(it, it.move(name, tip, known=known, force=force), by, deliver=deliver)
-
-    async def push_ref(
-        self,
-        repository: Repository | str,
-        ref: str,
-        to: str,
-        *,
-        by: str = "ada",
-        force: bool = False,
-        deliver: bool = True,
-    ) -> Push:
-        """Let a ref point to a commit (or tag object) that is there already."""
-        it = self.repository(repository)
-        update = it.move(full_ref(ref), to, known=frozenset(it.commits), force=force)
-        return await self._pushed(it, update, by, deliver=deliver)
-
-    async def push_tag(
-        self,
-        repository: Repository | str,
-        name: str,
-        *,
-        at: str | None = None,
-        annotated: bool = False,
-        by: str = "ada",
-        force: bool = False,
-        deliver: bool = True,
-    ) -> Push:
-        """Tag a commit or ref (the default branch's head if None) and push the tag; `force` moves one that exists."""
-        it = self.repository(repository)
-        target = it.resolve(at or it.default_branch).sha
-        if annotated:
-            target = it.annotate(name, target, f"{name}\n", self.accounts.person(by), self.state.now()).sha
-        return await self.push_ref(it, f"refs/tags/{name}", target, by=by, force=force, deliver=deliver)
-
-    async def delete_ref(
-        self, repository: Repository | str, ref: str, *, by: str = "ada", deliver: bool = True
-    ) -> Push:
-        """Delete a branch, or a tag if `ref` is a full one."""
-        it = self.repository(repository)
-        return await self._pushed(it, it.delete(full_ref(ref)), by, deliver=deliver)
-
-    async def _pushed(self, it: Repository, update: RefUpdate, by: str, *, deliver: bool) -> Push:
-        it.pushed_at = self.state.now()
-        deliveries = tuple(self._deliveries(it, update, by))
-        self.outbox.extend(deliveries)
-        attempts = [await self.deliver(one) for one in deliveries] if deliver else []
-        return Push(update, deliveries, tuple(attempts))
-
-    def _deliveries(self, it: Repository, update: RefUpdate, by: str) -> Iterable[Delivery]:
+    def _announced(self, it: Repository, update: RefUpdate, by: str) -> Iterable[Delivery]:
         site, person = self.state.site, self.accounts.person(by)
         events = {"push": payloads.push(site, it, update, person)}
         if update.created:
@@ -371,13 +262,3 @@ class GitHub:
 def _site(url: str) -> Site:
     url = url.rstrip("/")
     return Site(url, url + API_PATH)
-
-
-def _start(it: Repository, ref: str, *, force: bool) -> str | None:
-    tip = it.refs.get(ref) or it.refs.get(f"refs/heads/{it.default_branch}")
-    if tip is None:
-        return None
-    head = it.peel(tip)
-    if force and ref in it.refs:
-        return next(iter(head.parents), None)
-    return head.sha

@@ -19,7 +19,7 @@ import jwt
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from buildbot.sandbox.github_repository import Person, Repository
+from buildbot.sandbox.git_repository import Person, Repository
 
 Kind = Literal["classic", "fine-grained", "installation"]
 LEVELS = ("none", "read", "write", "admin")

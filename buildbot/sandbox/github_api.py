@@ -24,10 +24,10 @@ from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import Route
 
 from buildbot.sandbox import github_payloads as payloads
+from buildbot.sandbox.git_repository import Commit, NoSuchRef, Repository, Status
 from buildbot.sandbox.github_accounts import DENIED_TO, LEVELS, App, BadJwt, Credential, Installation, NotGranted, level
 from buildbot.sandbox.github_hooks import Attempt, Hook
 from buildbot.sandbox.github_payloads import Json
-from buildbot.sandbox.github_repository import Commit, NoSuchRef, Repository, Status
 from buildbot.sandbox.github_state import State
 
 STATES = ("error", "failure", "pending", "success")

@@ -19,7 +19,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, RedirectResponse, Response, StreamingResponse
 from starlette.routing import Route
 
-from buildbot.sandbox.github_repository import Commit, NoSuchRef, Repository
+from buildbot.sandbox.git_repository import Commit, NoSuchRef, Repository
 from buildbot.sandbox.github_state import State
 
 _SUFFIXES = {".tar.gz": "tar.gz", ".zip": "zip"}

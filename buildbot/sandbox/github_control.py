@@ -7,7 +7,7 @@
 
 Only `repository` is needed; a file of null is removed. The answer names the commit and what each hook answered.
 
-`POST /_sandbox/faults` turns the switches of `github_faults.Faults`: an object of their names, each with its arguments:
+`POST /_sandbox/faults` turns the switches of `GitHubFaults`: an object of their names, each with its arguments:
 
     {"lose": {"times": 2, "after": true, "on": "POST /repos/"}, "slow": {"seconds": 0.5}, "down": {}}
 
@@ -26,9 +26,9 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from buildbot.sandbox.github_faults import CONTROL_PATH
+from buildbot.sandbox.faults import CONTROL_PATH
+from buildbot.sandbox.git_repository import NoSuchRef, NotFastForward, Repository
 from buildbot.sandbox.github_payloads import Json, timestamp
-from buildbot.sandbox.github_repository import NoSuchRef, NotFastForward, Repository
 
 if TYPE_CHECKING:
     from buildbot.sandbox.github import GitHub

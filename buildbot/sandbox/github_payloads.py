@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from buildbot.sandbox.github_repository import Commit, Person, RefUpdate, Repository, Status, TagObject
+from buildbot.sandbox.git_repository import Commit, Person, RefUpdate, Repository, Status, TagObject
 
 Json = dict[str, Any]
 COMMITS_LISTED = 2048

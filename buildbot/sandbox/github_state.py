@@ -7,10 +7,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
+from buildbot.sandbox.git_repository import Repository
 from buildbot.sandbox.github_accounts import Accounts
 from buildbot.sandbox.github_hooks import Hook, Hookshot
 from buildbot.sandbox.github_payloads import Site
-from buildbot.sandbox.github_repository import Repository
 
 
 def utc_now() -> datetime:

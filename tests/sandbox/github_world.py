@@ -15,8 +15,8 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse
 from starlette.types import Receive, Scope, Send
 
+from buildbot.sandbox.git_repository import Repository
 from buildbot.sandbox.github import GitHub
-from buildbot.sandbox.github_repository import Repository
 
 BOT_URL = "http://bot.test/webhooks/github"
 

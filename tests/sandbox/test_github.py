@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import pytest
 
+from buildbot.sandbox.git_repository import NO_COMMIT, NoSuchRef, NotFastForward
 from buildbot.sandbox.github import Change, GitHub
-from buildbot.sandbox.github_repository import NO_COMMIT, NoSuchRef, NotFastForward
 from tests.sandbox.github_world import BOT_URL, World
 
 pytestmark = pytest.mark.anyio

@@ -6,7 +6,7 @@ import httpx
 import pytest
 
 from buildbot.sandbox.github_control import SWITCHES
-from buildbot.sandbox.github_faults import Faults
+from buildbot.sandbox.github_faults import GitHubFaults
 from tests.sandbox.github_world import BOT_URL, World
 
 pytestmark = pytest.mark.anyio
@@ -97,7 +97,7 @@ async def test_a_fault_that_does_not_exist_is_explained_and_none_is_turned_on(
 
 
 def test_every_switch_can_be_turned_from_outside() -> None:
-    public = {name for name in vars(Faults) if not name.startswith("_")} - {"take"}
+    public = {name for name in dir(GitHubFaults) if not name.startswith("_")} - {"take"}
     assert set(SWITCHES) == public
 
 

@@ -21,8 +21,8 @@ import httpx
 from buildbot.bootstrap import build_app
 from buildbot.config import load
 from buildbot.engine.pacing import Clock, utc_now
+from buildbot.sandbox.git_repository import Status
 from buildbot.sandbox.github import GitHub, Push
-from buildbot.sandbox.github_repository import Status
 from buildbot.sandbox.quay import Quay
 from buildbot.sandbox.serving import serving
 from buildbot.store.sql_store import SqlStore

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from buildbot.sandbox.git_repository import Change, NoSuchRef, NotFastForward, Repository, full_ref
 from buildbot.sandbox.github import GitHub
-from buildbot.sandbox.github_repository import Change, NoSuchRef, NotFastForward, Repository, full_ref
 from tests.sandbox.github_world import Clock
 
 ADA = GitHub().accounts.person("ada")

@@ -1,4 +1,4 @@
-"""A git repository as GitHub sees it: commits, branches, both kinds of tags, and the statuses put on commits.
+"""A git repository as a forge sees it: commits, branches, both kinds of tags, and the statuses put on commits.
 
 Commits keep their whole tree, which makes archives, file contents and comparisons one dictionary look-up each; a
 sandbox repository is small. Ids look like git's (40 hexadecimal digits) but are not computed as git does: a serial
@@ -6,7 +6,7 @@ number goes in, so that two pushes of the same content within a second are two c
 they were made, parents before children, so that "oldest first" is the order of the dictionary.
 
 Everything here is synchronous and knows neither HTTP nor webhooks: `move` and `delete` say what a push did as a
-`RefUpdate`, which `github_payloads` turns into what GitHub would send.
+`RefUpdate`, which each forge's payloads turn into what that forge would send.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class Person:
 
     @property
     def email(self) -> str:
-        """The address GitHub shows for those who hide theirs."""
+        """An address as forges show it for those who hide theirs."""
         return f"{self.id}+{self.login}@users.noreply.github.com"
 
 
@@ -87,7 +87,7 @@ class TagObject:
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """One status on a commit; the newest of a context counts."""
+    """One status on a commit; the newest of a context counts. `ref` is a ref's short name, where a forge keeps it."""
 
     id: int
     sha: str
@@ -97,11 +97,12 @@ class Status:
     context: str
     creator: str
     created_at: datetime
+    ref: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class RefUpdate:
-    """What one push did to one ref. `commits` are those it brought, oldest first; `distinct` those new to GitHub."""
+    """What one push did to one ref. `commits` are those it brought, oldest first; `distinct` those new to the forge."""
 
     ref: str
     before: str
@@ -153,8 +154,8 @@ class Repository:
 
     @property
     def name(self) -> str:
-        """The name without its owner."""
-        return self.full_name.partition("/")[2]
+        """The name without its owner, or without the groups it lies in."""
+        return self.full_name.rpartition("/")[2]
 
     def commit(self, parent: str | None, change: Change, author: Person, at: datetime) -> Commit:
         """Make a commit on top of `parent`; no ref points to it yet."""
@@ -198,7 +199,7 @@ class Repository:
         return RefUpdate(ref, before, to, head, commits, distinct, loses, base_ref)
 
     def delete(self, ref: str) -> RefUpdate:
-        """Delete a ref; its commits stay, as they do on GitHub."""
+        """Delete a ref; its commits stay, as they do on a forge."""
         if ref not in self.refs:
             raise NoSuchRef(f"{self.full_name} has no {ref}")
         return RefUpdate(ref, self.refs.pop(ref), NO_COMMIT, None)
