@@ -52,8 +52,6 @@ class Intake:
         DELIVERIES.labels(delivery.forge, recorded.decision).inc()
         log.info(
             "delivery recorded",
-            forge=delivery.forge,
-            delivery=delivery.id,
             event_kind=delivery.event,
             decision=recorded.decision,
             because=recorded.reason,

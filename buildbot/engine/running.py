@@ -43,10 +43,12 @@ class Engine:
         try:
             yield
         finally:
-            await asyncio.gather(self._builds.stop(), self._statuses.stop())
+            ends = await asyncio.gather(self._builds.stop(), self._statuses.stop(), return_exceptions=True)
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+            for failure in filter(None, ends):
+                log.error("not stopped well, the rows tell where it was", exc_info=failure)
 
     async def _prune(self) -> None:
         while True:

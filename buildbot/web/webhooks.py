@@ -56,17 +56,29 @@ class WebhookEndpoint:
         """Answer one delivery."""
         forge, started = request.path_params["forge"], time.perf_counter()
         known = forge if forge in self._webhooks else "unknown"
+        with structlog.contextvars.bound_contextvars(forge=known, delivery=self._claimed_id(request, forge)):
+            try:
+                return await self._answered(request, forge)
+            except RefusedDelivery as refused:
+                return _refusal(known, refused.status, str(refused))
+            except BadPayload as bad:
+                return _refusal(known, 400, str(bad))
+            except StoreUnavailable as away:
+                return _refusal(known, 503, f"the delivery could not be recorded, send it again: {away}")
+            finally:
+                ACKNOWLEDGE_SECONDS.labels(known).observe(time.perf_counter() - started)
+
+    def _claimed_id(self, request: Request, forge: str) -> str | None:
+        """What the delivery calls itself, believed or not: it is how people find a refusal in the forge's own log."""
+        webhook = self._webhooks.get(forge)
         try:
-            delivery = await self._read(request, forge)
-            recorded = await self._intake.take(delivery)
-        except RefusedDelivery as refused:
-            return _refusal(known, refused.status, str(refused))
-        except BadPayload as bad:
-            return _refusal(known, 400, str(bad))
-        except StoreUnavailable as away:
-            return _refusal(known, 503, f"the delivery could not be recorded, send it again: {away}")
-        finally:
-            ACKNOWLEDGE_SECONDS.labels(known).observe(time.perf_counter() - started)
+            return webhook.identify(_headers(request))[0] if webhook else None
+        except BadPayload:
+            return None
+
+    async def _answered(self, request: Request, forge: str) -> Response:
+        delivery = await self._read(request, forge)
+        recorded = await self._intake.take(delivery)
         return JSONResponse(_answer(delivery, recorded), 202 if recorded.decision in PLANNED else 200)
 
     async def _read(self, request: Request, forge: str) -> Delivery:
@@ -74,7 +86,7 @@ class WebhookEndpoint:
         if webhook is None:
             known = ", ".join(self._webhooks)
             raise RefusedDelivery(404, f"no forge of this name is configured; there is: {known}")
-        headers = {name.decode("latin-1").lower(): value for name, value in request.headers.raw}
+        headers = _headers(request)
         body = await self._verified_body(request, webhook, forge, headers)
         guid, event = webhook.identify(headers)
         return Delivery(forge, guid, event, webhook.decode(headers, body), self._clock.now())
@@ -94,6 +106,10 @@ class WebhookEndpoint:
         except BadSignature as wrong:
             raise RefusedDelivery(401, str(wrong)) from None
         return body
+
+
+def _headers(request: Request) -> dict[str, bytes]:
+    return {name.decode("latin-1").lower(): value for name, value in request.headers.raw}
 
 
 def _refuse_announced_size(headers: Mapping[str, bytes]) -> None:
@@ -126,7 +142,7 @@ def _too_large() -> RefusedDelivery:
 
 def _refusal(forge: str, status: int, reason: str) -> Response:
     DELIVERIES.labels(forge, "refused").inc()
-    log.warning("delivery refused", forge=forge, status=status, because=reason)
+    log.warning("delivery refused", status=status, because=reason)
     return JSONResponse({"error": reason}, status)
 
 
