@@ -42,6 +42,7 @@ MOST_POSTS = 20
 WRITE_BURST = 20
 COMMIT_PATIENCE = timedelta(minutes=2)
 GRACE_SECONDS = 5.0
+STALE_SECONDS = 0.5
 UNKNOWN_CREDENTIAL = ""
 """Names the line on which a forge is asked whose credential serves a repository."""
 
@@ -186,7 +187,10 @@ class StatusLoop:
 
     async def _attempt(self, status: DueStatus, forge: StatusSite, attempt: _Attempt) -> None:
         ask = partial(forge.site.forge.credential, status.full_name)
+        began = self._clock.monotonic()
         credential = await attempt.line.call(ask)
+        if self._clock.monotonic() - began > STALE_SECONDS and not status.wanted.state.is_final:
+            raise Closed("its build may have ended meanwhile", self._clock.now())
         purse = forge.purse(credential, self._clock)
         attempt.line = purse.line
         if closed := purse.line.closed():
