@@ -9,17 +9,31 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "buildbot"
-PARTS = ("cli", "bootstrap", "web", "engine", "forges", "registry", "store", "config", "ports", "telemetry", "domain")
+PARTS = (
+    "cli",
+    "bootstrap",
+    "web",
+    "engine",
+    "forges",
+    "registry",
+    "store",
+    "config",
+    "archives",
+    "ports",
+    "telemetry",
+    "domain",
+)
 ALLOWED: dict[str, frozenset[str]] = {
     "cli": frozenset({*PARTS, "sandbox"}),
     "__main__": frozenset({"cli"}),
     "bootstrap": frozenset(PARTS) - {"cli"},
-    "web": frozenset({"web", "engine", "ports", "telemetry", "domain"}),
-    "engine": frozenset({"engine", "ports", "telemetry", "domain"}),
+    "web": frozenset({"web", "engine", "archives", "ports", "telemetry", "domain"}),
+    "engine": frozenset({"engine", "archives", "ports", "telemetry", "domain"}),
     "forges": frozenset({"forges", "ports", "telemetry", "domain"}),
     "registry": frozenset({"registry", "ports", "telemetry", "domain"}),
     "store": frozenset({"store", "ports", "telemetry", "domain"}),
     "config": frozenset({"config", "domain"}),
+    "archives": frozenset({"archives", "domain"}),
     "ports": frozenset({"domain"}),
     "telemetry": frozenset({"domain"}),
     "domain": frozenset({"domain"}),
