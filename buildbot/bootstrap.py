@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import assert_never
+from urllib.parse import urlsplit
 
 import httpx
 from starlette.applications import Starlette
@@ -81,7 +82,8 @@ def known_secrets(config: Config) -> tuple[str, ...]:
             *(one.decode("utf-8", "replace") for one in forge.webhook_secrets),
         )
     ]
-    return tuple(filter(None, [*of_forges, *(registry.token for registry in config.registries.values())]))
+    of_registries = [registry.token for registry in config.registries.values()]
+    return tuple(filter(None, [*of_forges, *of_registries, urlsplit(config.store.url).password]))
 
 
 def build_app(config: Config, clock: Clock | None = None) -> Starlette:
@@ -120,7 +122,12 @@ def build_app(config: Config, clock: Clock | None = None) -> Starlette:
     tails = LogTails(registries, clock)
     intake = Intake(store, built.webhooks, config.rules, words, wake)
     hook_secrets = {key: one.webhook_secrets for key, one in config.forges.items()}
-    lines = [*(site.line for site in registries.values()), *(site.line for site in forges.values())]
+
+    def lines() -> Iterator[Line]:
+        yield from (site.line for site in registries.values())
+        for site in status_sites.values():
+            yield from site.lines()
+
     return create_app(
         [
             *WebhookEndpoint(intake, built.webhooks, hook_secrets, clock).routes(),

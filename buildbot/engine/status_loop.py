@@ -67,8 +67,13 @@ class StatusSite:
         """The budget of a credential, made on first use."""
         if credential not in self.purses:
             budget = Budget(self.writes_per_minute / 60, WRITE_BURST, clock)
-            self.purses[credential] = _Purse(budget, Line(credential, clock))
+            name = f"{self.site.key} {credential}".strip()
+            self.purses[credential] = _Purse(budget, Line(name, clock))
         return self.purses[credential]
+
+    def lines(self) -> tuple[Line, ...]:
+        """The line to the forge, and that of every credential used so far."""
+        return (self.site.line, *(purse.line for purse in self.purses.values()))
 
 
 @dataclass(slots=True)

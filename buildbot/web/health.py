@@ -9,7 +9,7 @@ Metrics are given whatever is wrong, since that is when they are looked at; what
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable
 
 import structlog
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
@@ -28,11 +28,11 @@ UNFINISHED = tuple(phase for phase in BuildPhase if not phase.is_final)
 
 
 class Health:
-    """The routes. `lines` are those to every registry and forge."""
+    """The routes. `lines` gives those to every registry, forge and credential that is known by now."""
 
-    def __init__(self, store: Store, lines: Sequence[Line]) -> None:
+    def __init__(self, store: Store, lines: Callable[[], Iterable[Line]]) -> None:
         self._store = store
-        self._lines = tuple(lines)
+        self._lines = lines
 
     def routes(self) -> list[Route]:
         """The routes."""
@@ -48,7 +48,7 @@ class Health:
 
     async def readyz(self, _request: Request) -> Response:
         """The store takes writes; what is degraded besides."""
-        degraded = {line.name: line.trouble for line in self._lines if line.trouble}
+        degraded = {line.name: line.trouble for line in self._lines() if line.trouble}
         try:
             await self._store.ping()
         except StoreUnavailable as away:

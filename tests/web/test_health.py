@@ -68,7 +68,7 @@ async def ward(tmp_path: Path) -> AsyncIterator[Ward]:
     file = tmp_path / "buildbot.db"
     with SqlStore(f"sqlite:///{file}") as store:
         quay, github = Line("quay", Clock()), Line("github", Clock())
-        app = create_app(Health(store, [quay, github]).routes(), _nothing)
+        app = create_app(Health(store, lambda: [quay, github]).routes(), _nothing)
         async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://bot.test") as client:
             yield Ward(client, store, file, quay, github)
 
