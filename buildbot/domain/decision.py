@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from buildbot.domain.build import COMMIT_PLACEHOLDERS, BuildId, BuildRequest, CancelReason, Goal, GoalKind
-from buildbot.domain.history import Late, Move, Next, Placement, Repetition, place
+from buildbot.domain.history import Late, Move, Next, Placement, Repetition, before_deletion, place
 from buildbot.domain.lifecycle import cancelled_in_words
 from buildbot.domain.push import PushEvent, short
 from buildbot.domain.rule import Planned, Rule, RulePlan, Skipped, Supersede, plan_builds, planned
@@ -89,7 +89,9 @@ def judge(push: PushEvent, standing: Standing, rules: Sequence[Rule]) -> Verdict
     covering = [rule for rule in rules if rule.covers(push.source)]
     if not covering:
         return Verdict(Decision.IGNORED, f"no rule has the source {push.source.full_name}")
-    if push.before == push.after:
+    if push.is_deletion and push.before is None:
+        push = replace(push, before=before_deletion(standing.moves))
+    elif push.before == push.after:
         return Verdict(Decision.IGNORED, f"{push.ref_name} did not move (before and after are the same)")
     placement = place(standing.moves, push.before, push.after, push.pushed_at)
     if isinstance(placement, Repetition):

@@ -66,6 +66,18 @@ def place(moves: Sequence[Move], before: str | None, after: str | None, pushed_a
     return Next(head.position + 1, gap=True)
 
 
+def before_deletion(moves: Sequence[Move]) -> str | None:
+    """What the ref pointed to, where the forge tells of its deletion and not of that; None where no move is known.
+
+    A creation that follows a move to a commit shows that a deletion in between has not arrived: then it is this one,
+    late. Else what stands at the head went, or had gone already and the deletion is told twice.
+    """
+    creations = [(earlier, later) for earlier, later in pairwise(moves) if later.before is None and later.after]
+    if creations and (lost := creations[-1][0].after) is not None:
+        return lost
+    return (moves[-1].after or moves[-1].before) if moves else None
+
+
 def _repeated(moves: Sequence[Move], before: str | None, after: str | None, pushed_at: datetime | None) -> Move | None:
     head = moves[-1]
     if (before, after) == (head.before, head.after):

@@ -45,17 +45,20 @@ class Source:
 class Archive:
     """Where a builder fetches the source without credentials, and the directory at the archive's top.
 
-    Both may hold `{sha}`, the full commit. `root` is "" where the archive has no top directory.
+    Both may hold `{sha}`, the full commit. `root` is "" where the archive has no top directory. `is_direct`: of a public
+    repository, Quay's builder can fetch it and takes it for an archive; else the bot has to pass the source on.
     """
 
     url: str
     root: str
+    is_direct: bool = True
 
 
 @dataclass(frozen=True, slots=True)
 class PushEvent:
     """One ref moved: from `before` to `after` (None: it did not, or does not, exist).
 
+    Both are None for a deletion that does not tell what was deleted: the event that Gitea sends for a branch.
     `commit` is what to build and to put the status on: an annotated tag's `after` is the tag object instead. It is
     None for a deletion and where the payload does not tell. `changed_paths` is a tuple only where the payload
     proves the list complete. `pushed_at` is the forge's own clock, to be compared only with itself.

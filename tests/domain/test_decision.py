@@ -83,6 +83,7 @@ def goals(verdict: Verdict) -> dict[str, Goal]:
         (push("a", "b", message="x [skip ci]"), "no rule matched: api: the commit message says [skip ci]", True),
         (push("a", None), "branch main was deleted; nothing was running for it", True),
         (push("a", None, ref="refs/tags/v1"), "tag v1 was deleted; nothing was running for it", True),
+        (push(None, None), "branch main was deleted; nothing was running for it", True),
     ],
 )
 def test_what_is_not_built_is_explained(event: PushEvent, reason: str, is_a_move: bool) -> None:
@@ -120,6 +121,7 @@ THRICE = moves(("a", "b"), ("b", "a"), at=(10, 20))
         (push("a", "b"), moves(("a", "b"), ("b", "a")), Decision.PLANNED),
         (push("a", None), moves(("b", "a"), ("a", None)), Decision.REPEATED),
         (push(None, "a"), moves(("b", "a"), ("a", None)), Decision.PLANNED),
+        (push(None, None), moves(("b", "a"), ("a", None)), Decision.REPEATED),
     ],
 )
 def test_only_the_same_push_again_is_a_repetition(
@@ -270,6 +272,20 @@ def test_a_late_deletion_cancels_nothing(event: PushEvent) -> None:
     verdict = judge(event, Standing(history, {}, (running("new", 2.0),)), (API,))
     assert (verdict.decision, verdict.goals) == (Decision.IGNORED, ())
     assert verdict.reason == "branch main was pushed again after this deletion, which arrived late"
+
+
+def test_a_deletion_that_does_not_tell_what_went_ends_what_stands_at_the_head() -> None:
+    standing = Standing(moves((None, "a"), ("a", "b")), unfinished=(running("one"), running("two", 2.0)))
+    verdict = judge(push(None, None), standing, (API,))
+    assert (verdict.decision, verdict.reason) == (Decision.CANCELLED, "branch main was deleted; 2 builds cancelled")
+    assert verdict.move == Move(3.0, sha("b"), None)
+
+
+def test_a_deletion_that_does_not_tell_what_went_spares_the_branch_that_was_created_anew() -> None:
+    standing = Standing(moves((None, "a"), (None, "b")), unfinished=(running("new", 2.0),))
+    verdict = judge(push(None, None), standing, (API,))
+    assert (verdict.decision, verdict.goals) == (Decision.IGNORED, ())
+    assert verdict.move == Move(1.5, sha("a"), None)
 
 
 @pytest.mark.parametrize("rule", [API, KEEP, QUEUED])

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from buildbot.domain.history import Late, Move, Next, Placement, Repetition, place
+from buildbot.domain.history import Late, Move, Next, Placement, Repetition, before_deletion, place
 
 EPOCH = datetime(2026, 5, 4, 12, 0, tzinfo=UTC)
 
@@ -74,6 +74,33 @@ def test_the_first_line_that_fits_decides(
     moves: tuple[Move, ...], before: str | None, after: str | None, second: int | None, placement: Placement
 ) -> None:
     assert place(moves, before, after, at(second)) == placement
+
+
+GONE = move(3, "B", None)
+
+
+@pytest.mark.parametrize(
+    ("moves", "before", "placement"),
+    [
+        ((), None, Next(1.0, gap=False)),
+        (UNTIMED, "C", Next(4, gap=False)),
+        ((move(1, None, "A"),), "A", Next(2, gap=False)),
+        # told twice: as a push and as an event of its own, or replayed from the forge's page
+        ((*UNTIMED[:2], GONE), "B", Repetition(GONE)),
+        ((move(1, None, None),), None, Repetition(move(1, None, None))),
+        # late: the ref has been created anew, and what ended it before is missing
+        (RECREATED, "A", Late(1.5)),
+        ((*RECREATED, move(3, "B", "C")), "A", Late(1.5)),
+        # nothing is missing before the new creation, so this ends the new one
+        ((move(1, None, "A"), move(2, "A", None), move(3, None, "B")), "B", Next(4, gap=False)),
+        ((move(1, None, None), move(2, None, "B")), "B", Next(3, gap=False)),
+    ],
+)
+def test_a_deletion_that_does_not_tell_what_went_is_placed_where_one_is_missing_or_else_at_the_head(
+    moves: tuple[Move, ...], before: str | None, placement: Placement
+) -> None:
+    assert before_deletion(moves) == before
+    assert place(moves, before, None, None) == placement
 
 
 def record(moves: list[Move], before: str | None, after: str | None, second: int | None) -> Placement:
