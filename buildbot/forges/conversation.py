@@ -20,7 +20,7 @@ import httpx
 from tenacity import AsyncRetrying, retry_if_exception, stop_after_attempt, stop_after_delay, wait_random_exponential
 
 from buildbot.forges.auth import Auth
-from buildbot.forges.exchange import Answer, Dialect, Download, Exchange
+from buildbot.forges.exchange import Answer, Dialect, Download, Exchange, OversizedAnswer
 from buildbot.forges.fields import Fields, shown
 from buildbot.forges.names import is_sha
 from buildbot.ports import (
@@ -107,6 +107,14 @@ class Conversation:
             return answer
 
         return await self._tried(once)
+
+    async def compared(self, full_name: str, path: str, doing: str) -> Fields | None:
+        """A comparison of two commits; None where one is gone, or where there is more to tell than may be read."""
+        try:
+            answer = await self.look(full_name, path, doing)
+        except OversizedAnswer:
+            return None
+        return answer.fields if answer.status == 200 else None
 
     @asynccontextmanager
     async def archive(self, full_name: str, path: str, doing: str) -> AsyncIterator[AsyncIterator[bytes]]:
@@ -219,4 +227,6 @@ def _is_refused_credential(answer: Answer) -> bool:
 
 
 def _may_pass(error: BaseException) -> bool:
+    if isinstance(error, OversizedAnswer):
+        return False
     return isinstance(error, Unreachable) or (isinstance(error, Unanswered) and not error.timed_out)

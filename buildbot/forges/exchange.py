@@ -36,6 +36,10 @@ LARGEST_ANSWER = 8_000_000
 SHORTEST_SECRET = 16
 
 
+class OversizedAnswer(Unanswered):
+    """More than `LARGEST_ANSWER` came, and would come again."""
+
+
 @dataclass(frozen=True, slots=True)
 class Answer:
     """An answer read whole. `document` is its JSON, None when it is not JSON; `path` is where it was finally found.
@@ -250,7 +254,7 @@ async def _whole(response: httpx.Response, forge: str) -> bytes:
     async for chunk in response.aiter_bytes():
         text += chunk
         if len(text) > LARGEST_ANSWER:
-            raise Unanswered(f"{forge}'s answer is larger than {LARGEST_ANSWER // 1_000_000} MB")
+            raise OversizedAnswer(f"{forge}'s answer is larger than {LARGEST_ANSWER // 1_000_000} MB")
     return bytes(text)
 
 

@@ -9,8 +9,8 @@ status spends, since GitHub counts per user or installation: two tokens of one u
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -19,18 +19,20 @@ import httpx
 from buildbot.domain.status import DESCRIPTION_LIMIT, CommitStatus
 from buildbot.forges.auth import Auth, TokenAuth
 from buildbot.forges.conversation import RETRY_PAUSE, Conversation, UserBudget, reading, sha_in, utc_now
-from buildbot.forges.fields import Fields, shown, storable
+from buildbot.forges.fields import Fields, shown
 from buildbot.forges.github.dialect import GITHUB
 from buildbot.forges.github.names import repository_path
 from buildbot.forges.github.refusals import words_of
 from buildbot.forges.names import is_sha, quoted
+from buildbot.forges.paths import spelled_out
+from buildbot.forges.statuses import fitting_address, fitting_name, fitting_text
 from buildbot.ports import Refused, Repository, Vanished
 
 __all__ = ["Auth", "GitHubApi", "TokenAuth", "TokenOwner"]
 
 CONTEXT_LIMIT = 255
 DEEPEST_TAG = 5
-_CONTEXT_DIGEST_DIGITS = 12
+FILES_LIMIT = 300
 _FORGE = GITHUB.forge
 
 
@@ -116,6 +118,36 @@ class GitHubApi:
         found = await self._read(full_name, repository_path(full_name), f"to show {full_name}")
         return reading(lambda: _repository(found), _FORGE)
 
+    async def changed_paths(self, full_name: str, before: str, after: str) -> tuple[str, ...] | None:
+        """The paths that differ between two commits, renamed ones under both names; None where GitHub cannot tell.
+
+        GitHub compares from the merge base, which is the difference of the trees only where `after` lies ahead of
+        `before`; it tells of 300 files at most without a flag; and of no commit that is gone (404).
+        """
+        path = f"{repository_path(full_name)}/compare/{quoted(before)}...{quoted(after)}?per_page=1"
+        found = await self._talk.compared(full_name, path, f"to compare two commits of {full_name}")
+        return None if found is None else reading(lambda: _differing(found), _FORGE)
+
+    async def has_file(self, full_name: str, sha: str, path: str) -> bool:
+        """Whether a file is in a commit; symbolic links are followed. `Vanished`: the commit is not there."""
+        place = f"{repository_path(full_name)}/contents/{quoted(path)}?ref={quoted(sha)}"
+        answer = await self._talk.look(full_name, place, f"to show {shown(path)} in {sha} of {full_name}")
+        if answer.status == 200:
+            return isinstance(answer.document, dict) and answer.document.get("type") == "file"
+        # The same 404 says that the file, the commit or the repository is not there: only the commit's own tells.
+        await self._read(
+            full_name, f"{repository_path(full_name)}/commits/{quoted(sha)}", f"to show commit {sha} of {full_name}"
+        )
+        return False
+
+    def archive(self, full_name: str, sha: str) -> AbstractAsyncContextManager[AsyncIterator[bytes]]:
+        """The source as a tar.gz with one top directory, in pieces as they come, with the bot's credential.
+
+        GitHub redirects to another host with a pass of its own, good for five minutes; the token stays here.
+        """
+        path = f"{repository_path(full_name)}/tarball/{quoted(sha)}"
+        return self._talk.archive(full_name, path, f"the archive of {full_name} at {sha}")
+
     async def user(self) -> TokenOwner:
         """Whose token it is (`GET /user`). `Refused`: GitHub does not say, as for an App's token."""
         answer = await self._talk.read("", "/user", "to show whose token it is")
@@ -158,22 +190,25 @@ def _repository(found: Fields) -> Repository:
 
 
 def _status_body(context: str, status: CommitStatus) -> dict[str, object]:
-    description = storable(status.description)
-    if len(description) > DESCRIPTION_LIMIT:
-        description = description[: DESCRIPTION_LIMIT - 1] + "…"
     body: dict[str, object] = {
         "state": str(status.state),
-        "description": description,
-        "context": _fitting_context(storable(context)),
+        "description": fitting_text(status.description, DESCRIPTION_LIMIT),
+        "context": fitting_name(context, CONTEXT_LIMIT),
     }
-    if status.target_url is not None and status.target_url.startswith(("https://", "http://")):
-        body["target_url"] = status.target_url
+    if address := fitting_address(status.target_url):
+        body["target_url"] = address
     return body
 
 
-def _fitting_context(context: str) -> str:
-    # Cut alone, two long contexts could become one; lower case, since GitHub compares contexts without case.
-    if len(context) <= CONTEXT_LIMIT:
-        return context
-    digest = hashlib.sha256(context.lower().encode()).hexdigest()[:_CONTEXT_DIGEST_DIGITS]
-    return f"{context[: CONTEXT_LIMIT - len(digest) - 1]}~{digest}"
+def _differing(comparison: Fields) -> tuple[str, ...] | None:
+    match comparison.name("status"):
+        case "identical":
+            return ()
+        case "ahead":
+            files = comparison.maybe_each("files")
+        case _:
+            return None
+    if files is None or len(files) >= FILES_LIMIT:
+        return None
+    told = [file.maybe_raw(key) for file in files for key in ("filename", "previous_filename")]
+    return spelled_out(path for path in told if path)

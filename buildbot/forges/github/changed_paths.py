@@ -26,7 +26,8 @@ changes of the base; only the compare API would find it.
 
 from __future__ import annotations
 
-from buildbot.forges.fields import REPLACEMENT, Fields, is_clean
+from buildbot.forges.fields import Fields
+from buildbot.forges.paths import spelled_out
 
 COMMITS_LISTED = 2048
 SUSPICIOUSLY_MANY_PATHS = 300
@@ -45,9 +46,7 @@ def proven_paths(push: Fields, after: str) -> tuple[str, ...] | None:
         return None
     changes = [_paths_of(commit) for commit in commits]
     paths = {path for change in changes for path in change or ()}
-    if None in changes or not all(map(_is_spelled_out, paths)):
-        return None
-    return tuple(sorted(paths))
+    return None if None in changes else spelled_out(paths)
 
 
 def _lists_all(commits: list[Fields], after: str) -> bool:
@@ -69,7 +68,3 @@ def _may_hide_a_merge(commit: Fields, paths: list[str]) -> bool:
     if message.startswith(button) and committer is not None and committer.maybe_raw("username") == web_flow:
         return False
     return not paths or message.lstrip().lower().startswith("merge")
-
-
-def _is_spelled_out(path: str) -> bool:
-    return is_clean(path) and REPLACEMENT not in path and not path.startswith('"')

@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-import re
-
 from buildbot.forges.fields import shown
-from buildbot.forges.names import quoted
+from buildbot.forges.names import is_owner_and_name, quoted
 from buildbot.ports import Refused
-
-_FULL_NAME = re.compile(r"([A-Za-z0-9._-]{1,100})/([A-Za-z0-9._-]{1,100})")
-_STEPS = frozenset({".", ".."})
 
 
 def is_full_name(text: str) -> bool:
     """Whether it is `owner/name` of GitHub's characters, and not a step in a path (`..`)."""
-    found = _FULL_NAME.fullmatch(text)
-    return found is not None and _STEPS.isdisjoint(found.groups())
+    return is_owner_and_name(text)
 
 
 def repository_path(full_name: str) -> str:
