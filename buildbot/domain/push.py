@@ -45,8 +45,8 @@ class Source:
 class Archive:
     """Where a builder fetches the source without credentials, and the directory at the archive's top.
 
-    Both may hold `{sha}`, the full commit. `root` is "" where the archive has no top directory. `is_direct`: of a public
-    repository, Quay's builder can fetch it and takes it for an archive; else the bot has to pass the source on.
+    Both may hold `{sha}`, the full commit. `root` is "" where the archive has no top directory. `is_direct`: where the
+    repository is public, Quay's builder can fetch it and takes it for an archive; else the bot has to pass it on.
     """
 
     url: str

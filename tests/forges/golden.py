@@ -81,7 +81,7 @@ def _push(push: PushEvent) -> dict[str, Any]:
         "before": push.before,
         "after": push.after,
         "commit": push.commit,
-        "created": push.before is None,
+        "created": push.before is None and not push.is_deletion,
         "deleted": push.is_deletion,
         "forced": push.forced,
         "default_branch": push.source.default_branch,

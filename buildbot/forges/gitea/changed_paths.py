@@ -1,18 +1,19 @@
-"""Which paths a push changed: as its payload tells them, and as the compare API does; None where neither can be believed.
+"""Which paths a push changed, as its payload and as the compare API tell them; None where neither can be believed.
 
-Per commit, Gitea and Forgejo list what was added, removed and modified against the commit's first parent (`--first-parent
--m`: a merge's list has all that it brought), changes of a file's *type* left out.
+Per commit, Gitea and Forgejo list what was added, removed and modified against the commit's first parent (`-m
+--first-parent`: a merge's list has all that it brought), changes of a file's *type* left out.
 
-*The payload* lists the newest few commits (5 or 15 by default), says how many there were, and does not show parents. The
-union is taken if all are listed (`total_commits`), the newest being `after`, and none may hide something: one with
-nothing in its lists (a merge, a change of type only) and one that calls itself a merge. What no payload tells is whether
-`before` is an ancestor of `after`: after a force push to another line of commits, what the old line had changed is
-undone and listed nowhere. `PushEvent.forced` is None for that reason, and whoever wants proof asks the compare API.
+*The payload* lists the newest few commits (5 or 15 by default), says how many there were, and does not show parents.
+The union is taken if all are listed (`total_commits`), the newest being `after`, and none may hide something: one with
+nothing in its lists (a change of type only, an old version) and one that calls itself a merge. What no payload tells is
+whether `before` is an ancestor of `after`: after a force push to another line of commits, what the old line had changed
+is undone and listed nowhere. `PushEvent.forced` is None for that reason: the list is whole if the push was not forced,
+and whoever wants that proven asks the compare API.
 
 *The compare API* shows every commit that is reachable from `after` and not from `before`, with its parents. The commits
 from `after` along first parents down to `before` are a chain of differences from tree to tree, so the union over them
 holds every path in which the two differ. Where that chain does not end at `before` (a force push, a fast-forward to a
-merge that was made on the side) the difference is not known from lists per commit.
+merge that was made on the side) the difference cannot be put together from lists per commit.
 """
 
 from __future__ import annotations
@@ -59,7 +60,8 @@ def _listed_by(commit: Fields) -> list[str] | None:
 
 
 def _first_parents(commits: Mapping[str, Fields], before: str, after: str) -> list[Fields] | None:
-    chain, sha = [], after
+    chain: list[Fields] = []
+    sha = after
     for _ in range(len(commits) + 1):
         if sha == before:
             return chain
