@@ -80,12 +80,12 @@ class Conversation:
         """
         token = await self._auth.token(full_name)
         answer = await self._exchange.send(method, path, token, body)
-        if not _is_refused_credential(answer):
+        if not self._dialect.refuses_credential(answer):
             return answer
         fresh = await self._auth.renewed(full_name, token)
         if fresh is not None:
             answer = await self._exchange.send(method, path, fresh, body)
-        if not _is_refused_credential(answer):
+        if not self._dialect.refuses_credential(answer):
             return answer
         raise self._refused_credential(answer, full_name)
 
@@ -142,7 +142,7 @@ class Conversation:
                 yield download
                 return
             refusal = await download.answer()
-        fresh = await self._auth.renewed(full_name, token) if _is_refused_credential(refusal) else None
+        fresh = await self._auth.renewed(full_name, token) if self._dialect.refuses_credential(refusal) else None
         if fresh is None:
             raise self._refused_credential(refusal, full_name)
         async with self._exchange.opened(path, fresh, ARCHIVE_PATIENCE) as download:
@@ -169,7 +169,7 @@ class Conversation:
         return answer
 
     def _refused_credential(self, answer: Answer, full_name: str) -> CallError:
-        if not _is_refused_credential(answer):
+        if not self._dialect.refuses_credential(answer):
             return self.failure(answer, f"the credential for {full_name or 'its user'}")
         return CredentialRefused(
             f"{self._dialect.forge} does not accept the credential for {full_name or 'its user'}"
@@ -220,10 +220,6 @@ def sha_in(fields: Fields, key: str, forge: str) -> str:
     if not is_sha(sha):
         raise Unanswered(f"{forge}'s answer makes no sense: {key} is {shown(sha)}")
     return sha
-
-
-def _is_refused_credential(answer: Answer) -> bool:
-    return answer.status == 401 and isinstance(answer.document, dict)
 
 
 def _may_pass(error: BaseException) -> bool:

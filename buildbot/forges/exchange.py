@@ -74,19 +74,26 @@ class Answer:
         )
 
 
+def is_unauthorized(answer: Answer) -> bool:
+    """A 401 of the API itself (a page with a 401 is a proxy's): at most forges it means the credential as a whole."""
+    return answer.status == 401 and isinstance(answer.document, dict)
+
+
 @dataclass(frozen=True, slots=True)
 class Dialect:
     """How one kind of forge is spoken to.
 
     `forge` is its name for people, `headers(token)` are those that carry a token, `words_of(answer)` is the reason that
     a refusal gives in one line, and `failure_of(answer, doing, now)` is the error that an answer other than the
-    hoped-for one stands for, where `doing` finishes "GitHub refused …".
+    hoped-for one stands for, where `doing` finishes "GitHub refused …". `refuses_credential(answer)` tells that the
+    credential is of no use at all, which a forge may say otherwise than by 401.
     """
 
     forge: str
     headers: Callable[[str], Mapping[str, str]]
     words_of: Callable[[Answer], str]
     failure_of: Callable[[Answer, str, datetime], CallError]
+    refuses_credential: Callable[[Answer], bool] = is_unauthorized
 
 
 class Exchange:

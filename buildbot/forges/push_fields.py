@@ -18,7 +18,15 @@ _NOT_A_REF = re.compile(r"[ ~^:?*\[\\]|\.\.|@\{|//|/\.|[/.]$|\.lock(?:/|$)")
 
 def ref_in(push: Fields, key: str = "ref") -> str:
     """A full ref that git allows; whether it is one that is built is for the caller to see."""
-    ref = push.name(key)
+    return _allowed(push, key, push.name(key))
+
+
+def short_ref_in(fields: Fields, key: str, prefix: str) -> str:
+    """The full ref that a short name stands for, `prefix` being "refs/heads/" or "refs/tags/"."""
+    return _allowed(fields, key, prefix + fields.name(key))
+
+
+def _allowed(push: Fields, key: str, ref: str) -> str:
     if len(ref) > LONGEST_REF or _NOT_A_REF.search(ref):
         raise push.mistake(key, "is not a name that git allows")
     return ref

@@ -18,6 +18,7 @@ from collections.abc import Sequence
 from buildbot.ports import BadSignature
 
 DIGEST_BYTES = 32
+_SHA256 = b"sha256="
 _HEX_DIGEST = re.compile(rb"[0-9a-fA-F]{64}")
 
 
@@ -57,3 +58,8 @@ class HmacSha256Verifier:
 def digest_from_hex(text: bytes) -> bytes | None:
     """The 32 bytes that 64 hexadecimal digits stand for; None if `text` is anything else."""
     return bytes.fromhex(text.decode("ascii")) if _HEX_DIGEST.fullmatch(text) else None
+
+
+def digest_from_hub_signature(text: bytes) -> bytes | None:
+    """The 32 bytes that `sha256=` and 64 hexadecimal digits stand for; None if `text` is anything else."""
+    return digest_from_hex(text.removeprefix(_SHA256)) if text.startswith(_SHA256) else None

@@ -25,11 +25,10 @@ from buildbot.forges.github.changed_paths import proven_paths
 from buildbot.forges.github.names import is_full_name
 from buildbot.forges.names import quoted
 from buildbot.forges.push_fields import BUILT_REFS, end_of_move, object_id, ref_in, repository_number, web_address
-from buildbot.forges.signatures import HmacSha256Verifier, digest_from_hex
+from buildbot.forges.signatures import HmacSha256Verifier, digest_from_hub_signature
 from buildbot.ports import BadSignature, Verifier
 
 LAST_SECOND = 253_402_300_799  # 9999-12-31T23:59:59Z, where datetime ends
-_SIGNED_WITH = b"sha256="
 
 
 class GitHubWebhook:
@@ -48,8 +47,8 @@ class GitHubWebhook:
         signature = headers.get("x-hub-signature-256", b"")
         if not signature:
             raise BadSignature(_why_unsigned(headers))
-        digest = digest_from_hex(signature.removeprefix(_SIGNED_WITH))
-        if digest is None or not signature.startswith(_SIGNED_WITH):
+        digest = digest_from_hub_signature(signature)
+        if digest is None:
             raise BadSignature("X-Hub-Signature-256 is not `sha256=` and 64 hexadecimal digits")
         return HmacSha256Verifier(secrets, digest)
 
