@@ -93,7 +93,7 @@ REFUSAL = Delete(CancelReason.SUPERSEDED, "9f8e7d6", NOW, state=DeleteState.REFU
         (
             P.PLANNED,
             {"because": "waiting for the build of 0000000"},
-            ["Main: waiting for the build of 0000000"],
+            ["Waiting for the build of 0000000 (main)"],
         ),
         (P.REQUESTING, {"attempt": 2}, ["asked Quay 2 times"]),
         (P.WAITING, {"ahead": 2, "quay_phase": "waiting"}, ["Queued behind 2 builds of acme/api", "Quay says waiting"]),
