@@ -18,6 +18,7 @@ from buildbot.archives.limits import Allowance
 MAGIC = b"\x1f\x8b"
 WITH_GZIP_HEADER = 31
 PIECE_BYTES = 64 * 1024
+TELLING_BYTES = 64  # how much is gathered of what is not gzip, to say what it is
 SLICE_BYTES = 16 * 1024  # what zlib leaves over of it is copied for every piece
 _BEGINNINGS = (
     (b"<", "an HTML or XML page, maybe a login page"),
@@ -71,7 +72,7 @@ class Gunzip:
     def _next_member(self, data: bytes) -> bytes:
         if self._members:
             data = data.lstrip(b"\0")
-        if len(data) < len(MAGIC):
+        if len(data) < (len(MAGIC) if data.startswith(MAGIC[:1]) else TELLING_BYTES):
             self._rest = data
             return b""
         if not data.startswith(MAGIC):

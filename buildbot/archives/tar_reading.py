@@ -213,7 +213,7 @@ def _number(field: bytes) -> int:
         return value if field[0] & 0x40 else value + (1 << (8 * len(field) - 1))
     octal = _OCTAL.fullmatch(field)
     if not octal:
-        raise NotAnArchive("not an archive: there is no number where a tar header has one")
+        raise NotAnArchive("not an archive: there is no tar header where one has to be")
     return int(octal[1] or b"0", 8)
 
 
