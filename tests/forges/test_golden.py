@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import pytest
 
+from buildbot.forges.gitea.webhook import GiteaWebhook
 from buildbot.forges.github.webhook import GitHubWebhook
 from buildbot.ports import Webhook
 from tests.forges.golden import HERE, PAYLOAD_SUFFIXES, Pair, folder, pairs, read_pair
 
 WEBHOOKS: dict[str, Webhook] = {
     "github": GitHubWebhook(forge="github", url="https://github.com"),
+    "gitea": GiteaWebhook(forge="gitea", url="https://git.example.com"),
 }
 PAIRS = [pair for forge in WEBHOOKS for pair in pairs(forge)]
 

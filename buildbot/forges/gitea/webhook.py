@@ -113,7 +113,7 @@ class GiteaWebhook:
 
     def _deleted(self, deletion: Fields) -> tuple[PushEvent, ...] | Ignored:
         if (kind := deletion.name("ref_type")) != RefKind.BRANCH:
-            return Ignored(f"a deleted {shown(kind)}; of a tag that is told by a push as well")
+            return Ignored(f"a {shown(kind)} was deleted; only a branch's deletion is told without a push")
         named = deletion.name("ref")
         whole = named if named.startswith(_BRANCH) else _BRANCH + named
         source = self._source(deletion.within("repository"))
