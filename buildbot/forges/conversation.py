@@ -123,6 +123,9 @@ class Conversation:
         Neither its size nor its time is bounded here, only the wait for each piece.
         """
         async with self._archive_opened(full_name, path) as download:
+            if download.status == 404 and download.was_redirected:
+                # The host that packs archives words it as it likes: GitHub's in plain text.
+                raise Vanished(f"{self._dialect.forge} refused {doing}: there is no such commit to pack")
             if download.status != 200:
                 raise self.failure(await download.answer(), doing)
             if download.media_type.startswith("text/") or download.media_type == "application/json":

@@ -134,9 +134,10 @@ class Exchange:
         be as large, so those two are the caller's to bound. Raises as `send` does, Refused only for a redirect out of
         https; an error of the network while the body is read is raised by its iterator.
         """
-        response = await self._download(self._url(path), token, patience)
+        url = self._url(path)
+        response = await self._download(url, token, patience)
         try:
-            yield Download(response, token, self._dialect.forge)
+            yield Download(response, token, self._dialect.forge, was_redirected=response.request.url != url)
         finally:
             await response.aclose()
 
@@ -207,9 +208,13 @@ class Exchange:
 
 
 class Download:
-    """An answer whose body is still on its way: look at `status` first, then read either `chunks` or `answer`."""
+    """An answer whose body is still on its way: look at `status` first, then read either `chunks` or `answer`.
 
-    def __init__(self, response: httpx.Response, token: str, forge: str) -> None:
+    `was_redirected`: it comes from elsewhere than was asked, so not from the API, which had no objection.
+    """
+
+    def __init__(self, response: httpx.Response, token: str, forge: str, *, was_redirected: bool) -> None:
+        self.was_redirected = was_redirected
         self._response = response
         self._token = token
         self._forge = forge

@@ -9,10 +9,6 @@ without a Content-Length.
 
 from __future__ import annotations
 
-import io
-import tarfile
-import zipfile
-from collections.abc import Callable, Iterator
 from urllib.parse import quote
 
 from starlette.requests import Request
@@ -21,10 +17,10 @@ from starlette.routing import Route
 
 from buildbot.sandbox.git_repository import Commit, NoSuchRef, Repository
 from buildbot.sandbox.github_state import State
+from buildbot.sandbox.packing import PACKERS, in_chunks
 
 _SUFFIXES = {".tar.gz": "tar.gz", ".zip": "zip"}
 _MEDIA_TYPES = {"tar.gz": "application/x-gzip", "zip": "application/zip"}
-_CHUNK_BYTES = 64 * 1024
 
 
 def archive_routes(state: State) -> list[Route]:
@@ -64,9 +60,9 @@ def _codeload(state: State, request: Request) -> Response:
     except NoSuchRef:
         return PlainTextResponse("404: Not Found", 404)
     top = _legacy_top(it, ref, commit) if form.startswith("legacy.") else f"{it.name}-{_ref_in_name(it, ref)}"
-    packed = _PACKERS[packing](commit, top)
+    packed = PACKERS[packing](commit, top)
     disposition = {"Content-Disposition": f'attachment; filename="{top}.{packing}"'}
-    return StreamingResponse(_chunks(packed), media_type=_MEDIA_TYPES[packing], headers=disposition)
+    return StreamingResponse(in_chunks(packed), media_type=_MEDIA_TYPES[packing], headers=disposition)
 
 
 def _full_name(request: Request) -> str:
@@ -88,30 +84,3 @@ def _legacy_top(it: Repository, ref: str, commit: Commit) -> str:
     stem, short_sha = f"{it.owner.login}-{it.name}", commit.sha[:7]
     tag = ref.removeprefix("refs/tags/")
     return f"{stem}-{tag}-0-g{short_sha}" if f"refs/tags/{tag}" in it.refs else f"{stem}-{short_sha}"
-
-
-def _tar_gz(commit: Commit, top: str) -> bytes:
-    packed = io.BytesIO()
-    with tarfile.open(fileobj=packed, mode="w:gz", pax_headers={"comment": commit.sha}) as archive:
-        for path, content in sorted(commit.files.items()):
-            entry = tarfile.TarInfo(f"{top}/{path}")
-            entry.size, entry.mtime = len(content), int(commit.at.timestamp())
-            archive.addfile(entry, io.BytesIO(content))
-    return packed.getvalue()
-
-
-def _zip(commit: Commit, top: str) -> bytes:
-    packed = io.BytesIO()
-    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
-        archive.comment = commit.sha.encode()
-        for path, content in sorted(commit.files.items()):
-            archive.writestr(zipfile.ZipInfo(f"{top}/{path}", commit.at.timetuple()[:6]), content)
-    return packed.getvalue()
-
-
-def _chunks(packed: bytes) -> Iterator[bytes]:
-    for start in range(0, len(packed), _CHUNK_BYTES):
-        yield packed[start : start + _CHUNK_BYTES]
-
-
-_PACKERS: dict[str, Callable[[Commit, str], bytes]] = {"tar.gz": _tar_gz, "zip": _zip}
