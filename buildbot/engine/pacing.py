@@ -31,6 +31,7 @@ POLL_BURST = 25
 THROTTLED_RATE, THROTTLED_SECONDS = 5.0, 60.0
 LONGEST_THROTTLE = 5
 """Minutes: each 429 that comes in spite of the lower rate adds one."""
+MOST_RESERVED, UNCLAIMED_SECONDS = 1000, 60.0
 DEFAULT_PAUSE = timedelta(seconds=1)
 LONG_PAUSE = timedelta(minutes=1)
 
@@ -81,6 +82,7 @@ class Budget:
         """The seconds until the place that is kept for `key`, 0.0 when it has come (and is used up by asking)."""
         now = self._clock.monotonic()
         if key not in self._reserved:
+            self._forget_the_unclaimed(now)
             slot = max(self._next, now - self._slack)
             self._next = slot + self._interval
             self._reserved[key] = slot
@@ -88,6 +90,10 @@ class Budget:
             return self._reserved[key] - now
         del self._reserved[key]
         return 0.0
+
+    def _forget_the_unclaimed(self, now: float) -> None:
+        if len(self._reserved) > MOST_RESERVED:
+            self._reserved = {key: slot for key, slot in self._reserved.items() if slot > now - UNCLAIMED_SECONDS}
 
 
 @dataclass(slots=True)

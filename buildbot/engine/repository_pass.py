@@ -227,7 +227,7 @@ class RepositoryPass:
         allowed: dict[BuildId, Action] = {}
         for build_id, action in actions.items():
             is_single = self._is_read_singly(build_id, action)
-            key = f"{self._claim.repository} {len(turns)}" if is_single else self._claim.repository
+            key = f"{self._claim.repository} {build_id}" if is_single else self._claim.repository
             if _is_read(action) and key not in turns:
                 turns[key] = self._site.line.poll_wait(key)
             if not _is_read(action) or not turns[key]:
@@ -441,11 +441,11 @@ class RepositoryPass:
         changed = [stray for record in records if (stray := await self._stray(record)) is not None]
         if not changed:
             return
-        for stray in changed:
-            self._strays[stray.quay_id] = stray
+        cancelled = {stray.quay_id for stray in self._strays.values() if stray.is_cancelled}
+        self._strays.update({stray.quay_id: stray for stray in changed})
         await self._tools.store.save_strays(self._claim, changed)
         for stray in changed:
-            if stray.is_cancelled and stray.finished_at is None:
+            if stray.is_cancelled and stray.quay_id not in cancelled:
                 await self._cancel_stray(stray)
         self._strays = {quay_id: stray for quay_id, stray in self._strays.items() if stray.finished_at is None}
 

@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from buildbot.engine.pacing import (
+    MOST_RESERVED,
     POLL_BURST,
     WORK_IN_FLIGHT,
     Budget,
@@ -103,6 +104,16 @@ def test_a_reserved_place_is_kept_for_its_key_and_used_up_by_coming_for_it(time:
     time.seconds = 2.0
     assert (budget.reserve("c"), budget.reserve("b")) == (0.0, 0.0)
     assert budget.reserve("b") == 1.0
+
+
+def test_places_that_nobody_comes_for_are_forgotten(time: Turned) -> None:
+    budget = Budget(1000, 1, time.clock())
+    for number in range(MOST_RESERVED + 5):
+        budget.reserve(str(number))
+    time.seconds = 120.0
+    budget.reserve("one more")
+    budget.reserve("and another")
+    assert len(budget._reserved) <= 2
 
 
 # ── lines in trouble ─────────────────────────────────────────────────────────────────────────────────────────────────

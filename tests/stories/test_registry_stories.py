@@ -106,6 +106,7 @@ async def test_a_stray_that_cannot_be_cancelled_holds_its_image_tags_against_new
         world.quay.speed = 500
         assert (await world.final_status(newer.sha)).state == "success"
     assert phases(world) == ["cancelled", "complete", "complete"]
+    assert sorted(world.quay_calls(CANCEL)) == [201, 500]
     assert world.image_commit("main") == newer.sha
 
 
