@@ -1,0 +1,352 @@
+"""One process of the bot in the simulation: the real loops, over a store, a registry and a forge that let it die.
+
+At every boundary (before and after each method of the store, each call to Quay and to the forge) the process may die:
+`Died` goes up through the engine, everything that it had under way is dropped, and nothing of its memory is used again.
+It may also stand still, like a virtual machine that is moved, and then go on with a claim that it has lost.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, TypeVar, cast
+
+from buildbot.domain.build import Build, BuildId, BuildPhase
+from buildbot.domain.log import LogEntry
+from buildbot.domain.status import CommitStatus
+from buildbot.engine.build_loop import BuildLoop
+from buildbot.engine.pacing import Line, RegistryLine
+from buildbot.engine.pulse import LONGEST_NAP
+from buildbot.engine.repository_pass import ForgeSite, Memory, RegistrySite, Tools
+from buildbot.engine.status_loop import StatusLoop, StatusSite
+from buildbot.ports import (
+    BuildChange,
+    BuildOrder,
+    BuildRecord,
+    CallError,
+    Claim,
+    CredentialRefused,
+    DueStatus,
+    Forge,
+    Refused,
+    Registry,
+    Repository,
+    StatusProgress,
+    Store,
+    StoreUnavailable,
+    Stray,
+    Throttled,
+    Unanswered,
+    Unavailable,
+    Unreachable,
+    Vanished,
+)
+from tests.engine.mishaps import CANCEL, LEASE, LONGEST_STALL, REQUEST, SETTLE
+
+if TYPE_CHECKING:
+    from tests.engine.simulation import Simulation
+
+Result = TypeVar("Result")
+STALL_PAUSE = 300.0
+
+
+class Died(BaseException):
+    """The process ends here: what it did not save is gone."""
+
+
+class Process:
+    """A running bot. `die` ends it like a lost power supply, `stop` like a restart."""
+
+    def __init__(self, sim: Simulation, name: str) -> None:
+        self.sim = sim
+        self.name = name
+        self.is_dead = False
+        self._stalled_until = self._may_stall_at = 0.0
+        self._news = asyncio.Event()
+        self.store = _Store(self)
+        forge = ForgeSite("github", cast("Forge", _Forge(self)), Line("github", sim.clock, minds_credential=False))
+        settle = timedelta(seconds=0 if sim.sabotage.never_settles else SETTLE)
+        line = RegistryLine("Quay", 5, sim.clock)
+        site = RegistrySite("quay", cast("Registry", _Quay(self)), line, sim.mood.limits, settle)
+        store = cast("Store", self.store)
+        tools = Tools(store, {"github": forge}, sim.wording, sim.clock, Memory())
+        self.builds = BuildLoop(name, timedelta(seconds=LEASE), {"quay": site}, tools, self._news.set)
+        self.statuses = StatusLoop(store, {"github": StatusSite(forge, 60)}, sim.clock, timedelta(seconds=LEASE))
+        living = (self._live(self.builds._take), self._live(self.statuses._take))
+        renewing = (self.builds._renew(), self.statuses._renew())
+        self._tasks = [asyncio.create_task(loop) for loop in (*living, *renewing)]
+
+    def wake(self) -> None:
+        """Something was recorded."""
+        self._news.set()
+
+    async def stop(self) -> None:
+        """As a restart does: give what is under way some seconds, drop the rest, give the claims back."""
+        for task in self._tasks:
+            task.cancel()
+        try:
+            await asyncio.gather(self.builds.stop(), self.statuses.stop())
+        except Died:
+            pass
+        else:
+            self.die()
+
+    def die(self) -> None:
+        """Drop everything that is under way."""
+        self.is_dead = True
+        for task in (*self._tasks, *self.builds._passes, *self.statuses._posts):
+            if task is not asyncio.current_task():
+                task.cancel()
+
+    async def boundary(self, *, may_stall: bool = True) -> None:
+        """Where the process may die or stand still."""
+        if self.is_dead:
+            raise Died
+        if self.sim.strikes(self.sim.mood.crash):
+            self.die()
+            self.sim.restart(self)
+            raise Died
+        if may_stall:
+            await self._stand_still()
+        if self.is_dead:
+            raise Died
+
+    async def _stand_still(self) -> None:
+        now = self.sim.now
+        if now > self._may_stall_at and self.sim.strikes(self.sim.mood.stall):
+            self._stalled_until = now + self.sim.rng.choice([5.0, 15.0, LONGEST_STALL])
+            self._may_stall_at = now + STALL_PAUSE
+        while (rest := self._stalled_until - self.sim.now) > 0:  # noqa: ASYNC110  time itself is awaited
+            await asyncio.sleep(rest)
+
+    async def _live(self, take: Callable[[], Awaitable[bool]]) -> None:
+        while True:
+            self._news.clear()
+            quiet = await self.sim.quiet_seconds()
+            if quiet or not await take():
+                await self._nap(quiet or LONGEST_NAP)
+
+    async def _nap(self, seconds: float) -> None:
+        try:
+            async with asyncio.timeout(seconds):
+                await self._news.wait()
+        except TimeoutError:
+            pass
+
+
+class _Store:
+    """The part of `ports.Store` that the loops use."""
+
+    def __init__(self, process: Process) -> None:
+        self._process = process
+        self._sim = process.sim
+
+    async def _do(self, make: Callable[[], Awaitable[Result]], *, is_status: bool = False) -> Result:
+        await self._process.boundary()
+        if self._sim.strikes(self._sim.mood.disk):
+            raise StoreUnavailable("the disk is full")
+        result = await self._sim.stored(make)
+        await self._process.boundary(may_stall=not is_status)
+        return result
+
+    async def claim_repositories(self, owner: str, now: datetime, lease: timedelta, limit: int) -> tuple[Claim, ...]:
+        sim, sabotage = self._sim, self._sim.sabotage
+
+        async def claim() -> tuple[Claim, ...]:
+            claims = await sim.store.claim_repositories(owner, now, lease, limit)
+            sim.note_claims(claims)
+            return claims
+
+        claims = await self._do(claim)
+        if sabotage.hides_holders:
+            claims = tuple(replace(one, builds=_one_of(one)) for one in claims)
+        if sabotage.drops_strays:
+            claims = tuple(replace(one, strays=()) for one in claims)
+        return claims
+
+    async def save(self, claim: Claim, changes: Sequence[BuildChange], now: datetime) -> None:
+        sim = self._sim
+        held, kept = self._held(claim), list(changes)
+        if sim.sabotage.forgets_intent:
+            kept = [change for change in changes if change.build.seen.phase is not BuildPhase.REQUESTING]
+
+        async def save() -> None:
+            await sim.store.save(held, kept, now)
+            sim.note_saved(claim, kept)
+
+        await self._do(save)
+
+    async def save_strays(self, claim: Claim, strays: Sequence[Stray]) -> None:
+        async def save() -> None:
+            await self._sim.store.save_strays(self._held(claim), strays)
+            self._sim.note_strays(claim, strays)
+
+        await self._do(save)
+
+    async def release(self, claim: Claim, due: datetime | None, typical: timedelta | None = None) -> None:
+        held = claim
+        if self._sim.sabotage.hides_holders:
+            due = self._sim.clock.now() + timedelta(seconds=5)
+        if self._sim.sabotage.forgets_wakes:
+            held = replace(claim, wakes=await self._sim.wakes_now(claim))
+
+        async def release() -> None:
+            await self._sim.store.release(held, due, typical)
+            self._sim.note_released(claim)
+
+        await self._do(release)
+
+    async def renew(self, owner: str, now: datetime, lease: timedelta) -> None:
+        await self._do(lambda: self._sim.store.renew(owner, now, lease))
+
+    async def give_up_claims(self, owner: str) -> None:
+        await self._do(lambda: self._sim.store.give_up_claims(owner))
+
+    async def followed(self, builds: Collection[BuildId]) -> Mapping[BuildId, frozenset[str]]:
+        return await self._do(lambda: self._sim.store.followed(builds))
+
+    async def claim_statuses(self, now: datetime, lease: timedelta, limit: int) -> tuple[DueStatus, ...]:
+        return await self._do(lambda: self._sim.store.claim_statuses(now, lease, limit), is_status=True)
+
+    async def renew_statuses(self, statuses: Sequence[DueStatus], now: datetime, lease: timedelta) -> None:
+        await self._do(lambda: self._sim.store.renew_statuses(statuses, now, lease))
+
+    async def save_status(self, status: DueStatus, progress: StatusProgress) -> None:
+        sim, held = self._sim, status
+        is_noted = False
+        if sim.sabotage.trusts_stale_posts:
+            held = replace(status, version=await sim.version_now(status))
+
+        async def save() -> None:
+            nonlocal is_noted
+            await sim.store.save_status(held, progress)
+            is_noted = sim.status_token_now(held) == held.token
+
+        try:
+            await self._do(save)
+        finally:
+            if not is_noted and progress.posted is not None:
+                sim.forge.excuse(progress.posted.owner)
+
+    def _held(self, claim: Claim) -> Claim:
+        if self._sim.sabotage.ignores_fencing:
+            return replace(claim, token=self._sim.token_now(claim))
+        return claim
+
+
+def _one_of(claim: Claim) -> tuple[Build, ...]:
+    return (claim.builds[claim.token % len(claim.builds)],) if claim.builds else ()
+
+
+class _Quay:
+    """`ports.Registry`: the real client of the sandbox's Quay, over a line on which anything may be lost."""
+
+    def __init__(self, process: Process) -> None:
+        self._process = process
+        self._sim = process.sim
+
+    async def _call(self, operation: str, make: Callable[[], Awaitable[Result]]) -> Result:
+        await self._process.boundary()
+        await asyncio.sleep(self._sim.rng.uniform(0.02, 0.5))
+        self._sim.disturb(operation)
+        try:
+            result = await make()
+        except CallError:
+            await self._process.boundary()
+            raise
+        await asyncio.sleep(self._sim.rng.uniform(0.02, 0.5))
+        await self._process.boundary()
+        return result
+
+    async def request_repo_build(self, order: BuildOrder) -> BuildRecord:
+        self._sim.note_order(order)
+        try:
+            return await self._call(REQUEST, lambda: self._sim.registry.request_repo_build(order))
+        finally:
+            self._sim.note_order_ended(order)
+
+    async def cancel_repo_build(self, repository: str, build: str) -> None:
+        await self._call(CANCEL, lambda: self._sim.registry.cancel_repo_build(repository, build))
+
+    async def get_repo_build(self, repository: str, build: str) -> BuildRecord:
+        return await self._call("getRepoBuild", lambda: self._sim.registry.get_repo_build(repository, build))
+
+    async def get_repo_build_status(self, repository: str, build: str) -> BuildRecord:
+        ask = self._sim.registry.get_repo_build_status
+        return await self._call("getRepoBuildStatus", lambda: ask(repository, build))
+
+    async def get_repo_builds(self, repository: str, since: datetime) -> tuple[BuildRecord, ...]:
+        return await self._call("getRepoBuilds", lambda: self._sim.registry.get_repo_builds(repository, since))
+
+    async def get_repo_build_logs(self, repository: str, build: str, start: int = 0) -> tuple[LogEntry, ...]:
+        ask = self._sim.registry.get_repo_build_logs
+        return await self._call("getRepoBuildLogs", lambda: ask(repository, build, start))
+
+    def build_page(self, repository: str, build: str) -> str:
+        return self._sim.registry.build_page(repository, build)
+
+
+class _Forge:
+    """`ports.Forge`: what the simulation's forge remembers, over a line on which anything may be lost."""
+
+    def __init__(self, process: Process) -> None:
+        self._process = process
+        self._sim = process.sim
+
+    async def credential(self, full_name: str) -> str:
+        return f"user:ci-bot of {full_name}"
+
+    async def commit_of_tag(self, full_name: str, tag_object: str) -> str:
+        del full_name
+        await self._process.boundary()
+        await asyncio.sleep(self._sim.rng.uniform(0.02, 0.5))
+        if error := self._unsent():
+            raise error
+        if self._sim.strikes(self._sim.mood.forge / 4):
+            raise Unanswered("GitHub did not answer")
+        await self._process.boundary()
+        return self._sim.forge.commits[tag_object]
+
+    async def post_status(self, full_name: str, sha: str, context: str, status: CommitStatus) -> None:
+        forge = self._sim.forge
+        forge.sent(status)
+        is_answered = has_effect = False
+        try:
+            await self._process.boundary()
+            await asyncio.sleep(self._sim.rng.uniform(0.02, 0.5))
+            if error := self._unsent() or forge.refusal(sha, context):
+                raise error
+            fate = self._sim.rng.choice(["before", "after"]) if self._sim.strikes(self._sim.mood.forge / 4) else ""
+            if fate != "before":
+                forge.take(full_name, sha, context, status)
+                has_effect = True
+            if fate:
+                await asyncio.sleep(self._sim.rng.choice([0.1, 20.0]))
+                raise Unanswered("GitHub did not answer")
+            await self._process.boundary()
+            is_answered = True
+        finally:
+            if has_effect and not is_answered:
+                forge.excuse(forge.owner_of(status))
+
+    def _unsent(self) -> CallError | None:
+        if not self._sim.strikes(self._sim.mood.forge / 4):
+            return None
+        later = self._sim.clock.now() + timedelta(seconds=self._sim.rng.choice([10, 90]))
+        return self._sim.rng.choice(
+            [
+                Throttled("too many writes", retry_at=later),
+                Throttled("too many writes"),
+                Unavailable("GitHub is being looked after"),
+                Unreachable("no way to GitHub"),
+                CredentialRefused("bad credentials"),
+            ]
+        )
+
+    async def head(self, full_name: str, ref: str) -> str:
+        raise Vanished(f"nobody asks for {ref} of {full_name} in the simulation")
+
+    async def repository(self, full_name: str) -> Repository:
+        raise Refused(f"nobody asks for {full_name} in the simulation")
