@@ -1,4 +1,4 @@
-"""What goes wrong at Gitea beside what may go wrong at every forge: limits of a proxy, trouble, commits not there yet."""
+"""What goes wrong at Gitea beside what may at every forge: a proxy that limits, trouble, commits not there yet."""
 
 from __future__ import annotations
 
