@@ -6,11 +6,13 @@ import pytest
 
 from buildbot.forges.gitea.webhook import GiteaWebhook
 from buildbot.forges.github.webhook import GitHubWebhook
+from buildbot.forges.gitlab.webhook import GitLabWebhook
 from buildbot.ports import Webhook
 from tests.forges.golden import HERE, PAYLOAD_SUFFIXES, Pair, folder, pairs, read_pair
 
 WEBHOOKS: dict[str, Webhook] = {
     "github": GitHubWebhook(forge="github", url="https://github.com"),
+    "gitlab": GitLabWebhook(forge="gitlab", url="https://gitlab.com"),
     "gitea": GiteaWebhook(forge="gitea", url="https://git.example.com"),
 }
 PAIRS = [pair for forge in WEBHOOKS for pair in pairs(forge)]
