@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from buildbot.forges.bitbucket.webhook import BitbucketWebhook
+from buildbot.forges.bitbucket_datacenter.webhook import BitbucketDataCenterWebhook
 from buildbot.forges.gitea.webhook import GiteaWebhook
 from buildbot.forges.github.webhook import GitHubWebhook
 from buildbot.forges.gitlab.webhook import GitLabWebhook
@@ -14,6 +16,8 @@ WEBHOOKS: dict[str, Webhook] = {
     "github": GitHubWebhook(forge="github", url="https://github.com"),
     "gitlab": GitLabWebhook(forge="gitlab", url="https://gitlab.com"),
     "gitea": GiteaWebhook(forge="gitea", url="https://git.example.com"),
+    "bitbucket": BitbucketWebhook(forge="bitbucket", url="https://bitbucket.org"),
+    "bitbucket_datacenter": BitbucketDataCenterWebhook(forge="bitbucket-datacenter", url="https://git.example.com"),
 }
 PAIRS = [pair for forge in WEBHOOKS for pair in pairs(forge)]
 
