@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
 from datetime import timedelta
 
 import httpx
@@ -384,3 +385,83 @@ async def test_a_tokens_owner_is_told_with_scopes_and_end() -> None:
         owner = await api(client).user()
         assert owner == TokenOwner("ci", frozenset({"repo:status", "read:org"}), "2026-02-01")
         assert (await api(client).user()).scopes is None
+
+
+# Comparing, files and archives
+
+COMPARE = f"/repos/acme/api/compare/{TAG}...{SHA}?per_page=1"
+
+
+def file(name: str, before: str | None = None) -> dict[str, object]:
+    return {"filename": name, "status": "modified", "previous_filename": before}
+
+
+async def changed(**body: object) -> tuple[str, ...] | None:
+    async with wired(answer(200, {"status": "ahead", "files": []} | body)) as (client, wire):
+        told = await api(client).changed_paths(REPO, TAG, SHA)
+    assert wire.asked == [f"GET {COMPARE}"]
+    return told
+
+
+async def test_a_renamed_file_changed_under_both_names() -> None:
+    assert await changed(files=[file("c", before="b"), file("a")]) == ("a", "b", "c")
+    assert await changed() == ()
+    assert await changed(status="identical") == ()
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"status": "diverged", "files": [file("a")]},
+        {"status": "behind"},
+        {"status": "odd"},
+        {"files": None},
+        {"files": [file(str(number)) for number in range(300)]},
+        {"files": [file("a\ufffd")]},
+    ],
+)
+async def test_a_comparison_that_may_leave_something_out_proves_nothing(body: dict[str, object]) -> None:
+    assert await changed(**body) is None
+
+
+async def test_of_a_commit_that_is_gone_nothing_is_known() -> None:
+    async with wired(said(404, "Not Found")) as (client, _):
+        assert await api(client).changed_paths(REPO, TAG, SHA) is None
+
+
+@pytest.mark.parametrize(
+    ("body", "there"),
+    [
+        ({"type": "file", "path": "x"}, True),
+        ({"type": "submodule"}, False),
+        ({"type": "symlink"}, False),
+        ([{"type": "file"}], False),
+    ],
+)
+async def test_a_file_is_there_if_it_is_one(body: object, there: bool) -> None:
+    async with wired(answer(200, body)) as (client, wire):
+        assert await api(client).has_file(REPO, SHA, "docker/größe #1/Dockerfile") is there
+    assert wire.asked == [f"GET /repos/acme/api/contents/docker/gr%C3%B6%C3%9Fe%20%231/Dockerfile?ref={SHA}"]
+
+
+async def test_a_file_is_missing_only_if_its_commit_is_not() -> None:
+    missing = said(404, "Not Found")
+    async with wired(missing, answer(200, {"sha": SHA})) as (client, wire):
+        assert not await api(client).has_file(REPO, SHA, "Dockerfile")
+    assert wire.asked[1] == f"GET /repos/acme/api/commits/{SHA}"
+    async with wired(missing, said(422, f"No commit found for SHA: {SHA}")) as (client, _):
+        with pytest.raises(Vanished, match="No commit found"):
+            await api(client).has_file(REPO, SHA, "Dockerfile")
+
+
+async def test_an_archive_is_asked_of_the_api_and_fetched_elsewhere_without_the_token() -> None:
+    moved = httpx.Response(302, headers={"location": "https://codeload.test/x?token=pass"})
+
+    async def sent() -> AsyncIterator[bytes]:
+        yield b"packed"
+
+    packed = httpx.Response(200, content=sent(), headers={"content-type": "application/x-gzip"})
+    async with wired(moved, packed) as (client, wire), api(client).archive(REPO, SHA) as archive:
+        assert b"".join([piece async for piece in archive]) == b"packed"
+    assert wire.asked[0] == f"GET /repos/acme/api/tarball/{SHA}"
+    assert "authorization" not in wire.requests[1].headers
