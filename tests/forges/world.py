@@ -38,9 +38,15 @@ class Shown:
 
 
 class ForgeWorld(ABC):
-    """A sandbox with `acme/api`, public, one commit on main; a user `ci-bot` that may write statuses there."""
+    """A sandbox with `acme/api`, public, one commit on main; a user `ci-bot` that may write statuses there.
+
+    `budget` is whose calls the statuses of `ci-bot` spend; `tells_tag_objects` whether a delivery shows the object of
+    an annotated tag, or its commit at once.
+    """
 
     name: ClassVar[str]
+    budget: ClassVar[str] = "user:ci-bot"
+    tells_tag_objects: ClassVar[bool] = True
     sandbox: Pushing[Any, Any]
     faults: Faults
     forge: Any
@@ -85,6 +91,10 @@ class ForgeWorld(ABC):
     @abstractmethod
     def headers(self, delivery: Any) -> dict[str, str]:
         """The headers of a delivery as it would be sent now."""
+
+    def repository_id(self) -> str:
+        """The repository's id as deliveries and the API tell it."""
+        return str(self.sandbox.repository(REPO).id)
 
     @property
     def head(self) -> str:

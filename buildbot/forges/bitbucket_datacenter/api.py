@@ -92,7 +92,7 @@ class BitbucketDataCenterApi:
         answer = await self._talk.ask(target.full_name, "POST", path, self._status_body(target, status))
         if is_repository_missing(answer):
             raise Refused(f"Bitbucket refused {doing}: the repository is not there ({words_of(answer)})")
-        if answer.status not in {200, 201, 204}:
+        if answer.status != 204:
             raise self._talk.failure(answer, doing)
 
     async def commit_of_tag(self, full_name: str, tag_object: str) -> str:
