@@ -8,6 +8,8 @@ from datetime import timedelta
 
 import httpx
 import pytest
+from starlette.responses import StreamingResponse
+from starlette.types import Receive, Scope, Send
 
 from buildbot.forges.auth import TokenAuth
 from buildbot.forges.conversation import Conversation
@@ -23,6 +25,7 @@ from buildbot.ports import (
     Unreachable,
     Vanished,
 )
+from buildbot.sandbox.serving import serving
 from tests.forges.github.wire import API_URL, NOW, SECOND, answer, page, said, wired
 
 pytestmark = pytest.mark.anyio
@@ -219,3 +222,40 @@ async def test_leaving_early_closes_the_connection() -> None:
     async with wired(response) as (client, _), talk(client).archive(REPO, PATH, DOING) as it:
         assert await anext(it) == b"one"
     assert response.is_closed
+
+
+# Over a real connection
+
+
+async def test_pieces_arrive_while_the_rest_is_still_being_made() -> None:
+    asked_for_more = asyncio.Event()
+
+    async def slow(scope: Scope, receive: Receive, send: Send) -> None:
+        async def body() -> AsyncIterator[bytes]:
+            yield b"first"
+            await asked_for_more.wait()
+            yield b"second"
+
+        await StreamingResponse(body(), media_type="application/gzip")(scope, receive, send)
+
+    async with serving(slow) as url, httpx.AsyncClient() as client:
+        exchange = Exchange(client, GITHUB, api_url=url, request_timeout=20 * SECOND)
+        async with exchange.opened("/archive", TOKEN, timedelta(seconds=20)) as download:
+            pieces_of_it = download.chunks()
+            assert await anext(pieces_of_it) == b"first"
+            asked_for_more.set()
+            assert [piece async for piece in pieces_of_it] == [b"second"]
+
+
+async def test_a_connection_that_is_cut_in_the_middle_is_told() -> None:
+    async def cut(scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG001
+        headers = [(b"content-length", b"1000"), (b"content-type", b"application/gzip")]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"type": "http.response.body", "body": b"some", "more_body": False})
+
+    async with serving(cut) as url, httpx.AsyncClient() as client:
+        exchange = Exchange(client, GITHUB, api_url=url, request_timeout=20 * SECOND)
+        async with exchange.opened("/archive", TOKEN, timedelta(seconds=20)) as download:
+            with pytest.raises(Unanswered, match=r"127\.0\.0\.1 broke"):
+                async for _ in download.chunks():
+                    pass

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import tarfile
 from collections.abc import AsyncIterator
 from datetime import timedelta
 
@@ -23,6 +25,8 @@ from buildbot.ports import (
     Unreachable,
     Vanished,
 )
+from buildbot.sandbox.gitlab import GitLab
+from buildbot.sandbox.serving import serving
 from tests.forges.gitlab.wire import API_URL, NOW, SECOND, SHA, TAG, answer, page, said, wired
 
 pytestmark = pytest.mark.anyio
@@ -357,3 +361,26 @@ async def test_an_archive_is_asked_for_with_the_token_and_comes_in_pieces() -> N
         assert [piece async for piece in archive] == [b"one", b"two"]
     assert wire.asked == [f"GET {PROJECT}/repository/archive.tar.gz?sha={SHA}"]
     assert wire.tokens == ["glpat-t0ken"]
+
+
+# Over real connections
+
+
+async def test_paths_with_slashes_survive_a_real_connection() -> None:
+    gitlab = GitLab()
+    gitlab.add_repository(REPO, visibility="private", files={"docker/größe #1/Dockerfile": "FROM x\n"})
+    token = gitlab.issue_token("ci-bot", member=REPO)
+    async with serving(gitlab.app) as url, httpx.AsyncClient() as client:
+        gitlab.url = url
+        auth = TokenAuth(token)
+        forge = GitLabApi(client, api_url=gitlab.api_url, auth=auth, request_timeout=20 * SECOND)
+        sha = await forge.head(REPO, "refs/heads/main")
+        await forge.post_status(StatusTarget(REPO, sha, "refs/heads/main", "quay/api"), SUCCESS)
+        assert await forge.has_file(REPO, sha, "docker/größe #1/Dockerfile")
+        gitlab.rename(REPO, "other/sub/service")
+        await forge.post_status(StatusTarget(REPO, sha, "refs/heads/main", "quay/api"), PENDING)
+        async with forge.archive(REPO, sha) as archive:
+            packed = b"".join([piece async for piece in archive])
+    assert [one.state for one in gitlab.statuses("other/sub/service", sha)] == ["success", "pending"]
+    with tarfile.open(fileobj=io.BytesIO(packed)) as opened:
+        assert opened.getnames() == [f"service-{sha}-{sha}/docker/größe #1/Dockerfile"]
