@@ -17,10 +17,12 @@ RECORDED = Path(__file__).parents[1] / "forges/gitea/payloads/push-forgejo-2026.
 
 def shape(value: Any, path: str = "") -> dict[str, str]:
     if isinstance(value, list):
-        value = {"[]": one for one in value}
-    if not isinstance(value, dict):
+        members = [("[]", one) for one in value]
+    elif isinstance(value, dict):
+        members = list(value.items())
+    else:
         return {path: type(value).__name__}
-    return {key: kind for name, one in value.items() for key, kind in shape(one, f"{path}.{name}").items()}
+    return {key: kind for name, one in members for key, kind in shape(one, f"{path}.{name}").items()}
 
 
 async def pushed(world: GiteaWorld, **arguments: Any) -> dict[str, Any]:
