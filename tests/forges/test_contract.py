@@ -22,6 +22,7 @@ from buildbot.ports import (
     Vanished,
 )
 from tests.forges.bitbucket.world import BitbucketWorld
+from tests.forges.bitbucket_datacenter.world import BitbucketDataCenterWorld
 from tests.forges.gitea.world import ForgejoWorld, GiteaWorld
 from tests.forges.github.world import GitHubWorld
 from tests.forges.gitlab.world import GitLabWorld
@@ -33,7 +34,7 @@ PAGE = "https://builds.test/builds/1"
 PENDING = CommitStatus(StatusState.PENDING, "queued at Quay", PAGE, "queued")
 BUILDING = CommitStatus(StatusState.PENDING, "building", PAGE, "building")
 SUCCESS = CommitStatus(StatusState.SUCCESS, "built", PAGE)
-WORLDS = (GitHubWorld, GitLabWorld, GiteaWorld, ForgejoWorld, BitbucketWorld)
+WORLDS = (GitHubWorld, GitLabWorld, GiteaWorld, ForgejoWorld, BitbucketWorld, BitbucketDataCenterWorld)
 
 
 @pytest.fixture(params=WORLDS, ids=lambda kind: kind.name)
