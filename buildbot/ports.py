@@ -194,7 +194,7 @@ class Forge(Protocol):
         Never the token itself. Asks the forge once and remembers.
         """
 
-    async def post_status(self, full_name: str, sha: str, context: str, status: CommitStatus) -> None:
+    async def post_status(self, target: StatusTarget, status: CommitStatus) -> None:
         """Post a commit status. `Vanished`: the commit is not there (yet). `Refused`: never will be."""
 
     async def commit_of_tag(self, full_name: str, tag_object: str) -> str:
@@ -321,6 +321,7 @@ class DueStatus:
     forge: str
     full_name: str
     sha: str
+    ref: str
     context: str
     owner: BuildId
     wanted: CommitStatus
@@ -328,6 +329,11 @@ class DueStatus:
     posted: Posted | None
     failures: int
     failing_since: datetime | None
+
+    @property
+    def target(self) -> StatusTarget:
+        """Where it goes."""
+        return StatusTarget(self.full_name, self.sha, self.ref, self.context)
 
 
 @dataclass(frozen=True, slots=True)

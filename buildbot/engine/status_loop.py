@@ -206,7 +206,7 @@ class StatusLoop:
 
     async def _send(self, status: DueStatus, forge: StatusSite) -> None:
         with timed_call(status.forge, "postStatus"):
-            await forge.site.forge.post_status(status.full_name, status.sha, status.context, status.wanted)
+            await forge.site.forge.post_status(status.target, status.wanted)
 
     def _sent(self, status: DueStatus) -> StatusProgress:
         now = self._clock.now()

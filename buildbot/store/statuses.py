@@ -18,6 +18,7 @@ from buildbot.domain.status import CommitStatus
 from buildbot.ports import DueStatus, StatusProgress, StatusReport
 from buildbot.store import codec
 from buildbot.store.statements import Upsert
+from buildbot.store.tables import builds
 from buildbot.store.tables import commit_statuses as table
 
 _KEY = ("forge", "repository_id", "sha", "context_key")
@@ -71,11 +72,12 @@ def want(connection: Connection, build: BuildId, status: CommitStatus, now: date
 def claim(connection: Connection, now: datetime, lease: timedelta, limit: int) -> tuple[DueStatus, ...]:
     """Take the statuses that are due and that nobody holds, finals first."""
     due = (
-        select(table)
+        select(table, builds.c.ref)
+        .join(builds, builds.c.id == table.c.owner)
         .where(table.c.due <= now, _is_free(now), table.c.stopped.is_(None))
         .order_by(table.c.is_final.desc(), table.c.due)
         .limit(limit)
-        .with_for_update(skip_locked=True)
+        .with_for_update(skip_locked=True, of=table)
     )
     rows = connection.execute(due).all()
     if rows:
@@ -129,6 +131,7 @@ def _due(row: Row[Any]) -> DueStatus:
         forge=row.forge,
         full_name=row.source,
         sha=row.sha,
+        ref=row.ref,
         context=row.context,
         owner=BuildId(row.owner),
         wanted=codec.read_status(row.wanted),

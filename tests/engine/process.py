@@ -34,6 +34,7 @@ from buildbot.ports import (
     Registry,
     Repository,
     StatusProgress,
+    StatusTarget,
     Store,
     StoreUnavailable,
     Stray,
@@ -309,8 +310,8 @@ class _Forge:
         await self._process.boundary()
         return self._sim.forge.commits[tag_object]
 
-    async def post_status(self, full_name: str, sha: str, context: str, status: CommitStatus) -> None:
-        forge = self._sim.forge
+    async def post_status(self, target: StatusTarget, status: CommitStatus) -> None:
+        forge, full_name, sha, context = self._sim.forge, target.full_name, target.sha, target.context
         forge.sent(status)
         is_answered = has_effect = False
         try:

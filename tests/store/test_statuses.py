@@ -10,7 +10,7 @@ import pytest
 from buildbot.domain.build import BuildPhase
 from buildbot.domain.decision import Decision
 from buildbot.domain.status import StatusState
-from buildbot.ports import DueStatus, StatusProgress, StatusReport
+from buildbot.ports import DueStatus, StatusProgress, StatusReport, StatusTarget
 from tests.store.world import API, LEASE, START, World, a_push, ended_as, seen_as, sent
 
 pytestmark = pytest.mark.anyio
@@ -252,3 +252,10 @@ async def test_a_build_that_learns_its_commit_late_takes_no_status_from_one_plan
     await world.save(await world.claim(), known, learned_commit=True)
     status = await world.due_status()
     assert (status.owner, status.wanted.description) == (branch.id, "Asking Quay to build acme/api:main, sha-bbbbbbb")
+
+
+async def test_a_due_status_goes_to_the_ref_that_its_owner_was_built_for(world: World) -> None:
+    build = await world.build("a", "b")
+    status = await world.due_status()
+    assert build.commit is not None
+    assert status.target == StatusTarget("Acme/api", build.commit, build.ref, "quay/api")

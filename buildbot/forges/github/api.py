@@ -26,7 +26,7 @@ from buildbot.forges.github.refusals import words_of
 from buildbot.forges.names import is_sha, quoted
 from buildbot.forges.paths import spelled_out
 from buildbot.forges.statuses import fitting_address, fitting_name, fitting_text
-from buildbot.ports import Refused, Repository, Vanished
+from buildbot.ports import Refused, Repository, StatusTarget, Vanished
 
 __all__ = ["Auth", "GitHubApi", "TokenAuth", "TokenOwner"]
 
@@ -72,17 +72,17 @@ class GitHubApi:
         """ "installation:<id>", "user:<login>", or "token:<host>" where GitHub does not say whose token it is."""
         return await self._auth.credential(full_name) or await self._budget.name()
 
-    async def post_status(self, full_name: str, sha: str, context: str, status: CommitStatus) -> None:
+    async def post_status(self, target: StatusTarget, status: CommitStatus) -> None:
         """Post a commit status, once. `Vanished`: no such commit (yet). `Refused`: never will be, in GitHub's words.
 
         A 201 is taken at its word, whatever its body: sending again would only make a second status. Sends at most
         140 characters of the description and 255 of the context, and `target_url` only if it is http(s).
         """
-        doing = f"a status of {full_name}"
-        if not is_sha(sha):
-            raise Refused(f"GitHub would refuse {doing}: {shown(sha)} is not a whole commit id")
-        path = f"{repository_path(full_name)}/statuses/{sha}"
-        answer = await self._talk.ask(full_name, "POST", path, _status_body(context, status))
+        doing = f"a status of {target.full_name}"
+        if not is_sha(target.sha):
+            raise Refused(f"GitHub would refuse {doing}: {shown(target.sha)} is not a whole commit id")
+        path = f"{repository_path(target.full_name)}/statuses/{target.sha}"
+        answer = await self._talk.ask(target.full_name, "POST", path, _status_body(target.context, status))
         if answer.status == 404 and isinstance(answer.document, dict):
             raise Refused(
                 f"GitHub refused {doing}: the credential does not see the repository,"

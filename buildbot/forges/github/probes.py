@@ -11,7 +11,7 @@ from buildbot.domain.status import CommitStatus, StatusState
 from buildbot.forges.github.api import GitHubApi, TokenOwner
 from buildbot.forges.github.app_auth import PERMISSIONS, AppAccount, AppAuth
 from buildbot.forges.probes import Finding, ProbeResult, described, found
-from buildbot.ports import Refused, Vanished
+from buildbot.ports import Refused, StatusTarget, Vanished
 
 NO_COMMIT = "0" * 40
 ENOUGH_SCOPES = frozenset({"repo", "repo:status", "public_repo"})
@@ -77,7 +77,7 @@ async def _repository(api: GitHubApi, full_name: str) -> Finding:
 async def _posting(api: GitHubApi, full_name: str) -> Finding:
     nothing = CommitStatus(StatusState.PENDING, "May statuses be posted? This one never shows.")
     try:
-        await api.post_status(full_name, NO_COMMIT, "quay-buildbot/doctor", nothing)
+        await api.post_status(StatusTarget(full_name, NO_COMMIT, "refs/heads/main", "quay-buildbot/doctor"), nothing)
     except Vanished:
         return Finding(ProbeResult.YES, f"the credential may post commit statuses to {full_name}")
     return Finding(ProbeResult.UNTOLD, f"GitHub took a status of a commit that cannot exist in {full_name}")

@@ -15,12 +15,12 @@ from buildbot.forges.github.app_auth import AppAuth
 from buildbot.forges.github.probes import has_repository, is_app_good, is_token_good, may_post_status
 from buildbot.forges.github.webhook import GitHubWebhook
 from buildbot.forges.probes import ProbeResult
-from buildbot.ports import CredentialRefused, Refused, Vanished
+from buildbot.ports import CredentialRefused, Refused, StatusTarget, Vanished
 from buildbot.sandbox.github import GitHub
 from tests.forges.github.wire import SECOND
 
 pytestmark = pytest.mark.anyio
-REPO = "acme/api"
+REPO, MAIN = "acme/api", "refs/heads/main"
 SUCCESS = CommitStatus(StatusState.SUCCESS, "built", "https://builds.test/builds/1")
 
 
@@ -56,7 +56,7 @@ def by_app(github: GitHub, client: httpx.AsyncClient) -> tuple[GitHubApi, AppAut
 
 async def test_a_status_appears_on_the_commit(github: GitHub, client: httpx.AsyncClient) -> None:
     push = await github.commit_and_push(REPO)
-    await by_token(github, client).post_status(REPO, push.sha, "quay/api", SUCCESS)
+    await by_token(github, client).post_status(StatusTarget(REPO, push.sha, MAIN, "quay/api"), SUCCESS)
     (shown,) = github.statuses(REPO, push.sha)
     assert (shown.state, shown.context, shown.description) == ("success", "quay/api", "built")
 
@@ -64,7 +64,7 @@ async def test_a_status_appears_on_the_commit(github: GitHub, client: httpx.Asyn
 async def test_an_app_posts_under_its_installation(github: GitHub, client: httpx.AsyncClient) -> None:
     push = await github.commit_and_push(REPO)
     forge, auth = by_app(github, client)
-    await forge.post_status(REPO, push.sha, "quay/api", SUCCESS)
+    await forge.post_status(StatusTarget(REPO, push.sha, MAIN, "quay/api"), SUCCESS)
     assert len(github.statuses(REPO, push.sha)) == 1
     assert (await forge.credential(REPO)).startswith("installation:")
     assert (await is_app_good(auth)).result is ProbeResult.YES
@@ -74,19 +74,21 @@ async def test_a_status_follows_a_rename(github: GitHub, client: httpx.AsyncClie
     push = await github.commit_and_push(REPO)
     forge = by_token(github, client)
     github.rename(REPO, "acme/service")
-    await forge.post_status(REPO, push.sha, "quay/api", SUCCESS)
+    await forge.post_status(StatusTarget(REPO, push.sha, MAIN, "quay/api"), SUCCESS)
     assert len(github.statuses("acme/service", push.sha)) == 1
     assert (await forge.repository(REPO)).full_name == "acme/service"
 
 
 async def test_a_commit_that_is_not_there_has_vanished(github: GitHub, client: httpx.AsyncClient) -> None:
     with pytest.raises(Vanished, match="No commit found"):
-        await by_token(github, client).post_status(REPO, "d" * 40, "quay/api", SUCCESS)
+        await by_token(github, client).post_status(StatusTarget(REPO, "d" * 40, MAIN, "quay/api"), SUCCESS)
 
 
 async def test_a_wrong_token_is_refused_as_a_whole(github: GitHub, client: httpx.AsyncClient) -> None:
     with pytest.raises(CredentialRefused):
-        await api(github, client, TokenAuth("ghp_wrong")).post_status(REPO, "d" * 40, "quay/api", SUCCESS)
+        await api(github, client, TokenAuth("ghp_wrong")).post_status(
+            StatusTarget(REPO, "d" * 40, MAIN, "quay/api"), SUCCESS
+        )
 
 
 async def test_heads_and_tags_lead_to_commits(github: GitHub, client: httpx.AsyncClient) -> None:
@@ -117,7 +119,7 @@ async def test_an_app_that_is_not_installed_says_so(github: GitHub, client: http
     github.add_repository("other/thing")
     forge, _ = by_app(github, client)
     with pytest.raises(Refused, match="not installed on other/thing"):
-        await forge.post_status("other/thing", "d" * 40, "quay/api", SUCCESS)
+        await forge.post_status(StatusTarget("other/thing", "d" * 40, MAIN, "quay/api"), SUCCESS)
 
 
 @pytest.mark.parametrize("encoding", ["json", "form"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import timedelta
 
 import httpx
@@ -17,6 +18,7 @@ from buildbot.ports import (
     Forge,
     Refused,
     Repository,
+    StatusTarget,
     Throttled,
     Unanswered,
     Unavailable,
@@ -27,6 +29,7 @@ from tests.forges.github.wire import API_URL, NOW, SECOND, SHA, TAG, answer, pag
 
 pytestmark = pytest.mark.anyio
 REPO = "acme/api"
+TARGET = StatusTarget(REPO, SHA, "refs/heads/main", "quay/api")
 PENDING = CommitStatus(StatusState.PENDING, "queued at Quay", "https://builds.test/builds/1")
 DENIED = "Resource not accessible by integration"
 
@@ -67,7 +70,7 @@ class Renewable:
 async def test_a_status_is_posted_as_github_wants_it(state: StatusState) -> None:
     async with wired(answer(201, {"id": 1})) as (client, wire):
         forge: Forge = api(client)
-        await forge.post_status(REPO, SHA, "quay/api", CommitStatus(state, "done", "https://b.test/1"))
+        await forge.post_status(TARGET, CommitStatus(state, "done", "https://b.test/1"))
     assert wire.asked == [f"POST /repos/acme/api/statuses/{SHA}"]
     assert wire.body() == {
         "state": str(state),
@@ -80,7 +83,9 @@ async def test_a_status_is_posted_as_github_wants_it(state: StatusState) -> None
 
 async def posted(context: str = "quay/api", description: str = "d", target: str | None = None) -> dict[str, object]:
     async with wired(answer(201, {"id": 1})) as (client, wire):
-        await api(client).post_status(REPO, SHA, context, CommitStatus(StatusState.SUCCESS, description, target))
+        await api(client).post_status(
+            replace(TARGET, context=context), CommitStatus(StatusState.SUCCESS, description, target)
+        )
     return wire.body()
 
 
@@ -139,7 +144,7 @@ async def test_a_status_that_is_not_taken_is_tried_once_and_the_error_says_what_
 ) -> None:
     async with wired(response) as (client, wire):
         with pytest.raises(kind, match=words) as caught:
-            await api(client).post_status(REPO, SHA, "quay/api", PENDING)
+            await api(client).post_status(TARGET, PENDING)
     assert len(wire.requests) == 1
     assert "t0ken" not in str(caught.value)
 
@@ -147,14 +152,14 @@ async def test_a_status_that_is_not_taken_is_tried_once_and_the_error_says_what_
 async def test_the_end_of_a_limit_is_told() -> None:
     async with wired(said(403, "slow", retry_after="90")) as (client, _):
         with pytest.raises(Throttled) as caught:
-            await api(client).post_status(REPO, SHA, "quay/api", PENDING)
+            await api(client).post_status(TARGET, PENDING)
     assert caught.value.retry_at == NOW + timedelta(seconds=90)
 
 
 async def test_a_status_follows_a_renamed_repository() -> None:
     moved = said(301, "Moved Permanently", location=f"{API_URL}/repositories/7/statuses/{SHA}")
     async with wired(moved, answer(201, {"id": 1})) as (client, wire):
-        await api(client).post_status(REPO, SHA, "quay/api", PENDING)
+        await api(client).post_status(TARGET, PENDING)
     assert wire.asked[1] == f"POST /repositories/7/statuses/{SHA}"
     assert wire.body(1)["description"] == "queued at Quay"
 
@@ -165,7 +170,7 @@ async def test_a_status_follows_a_renamed_repository() -> None:
 async def test_what_could_lead_elsewhere_is_not_even_asked(name: str, sha: str) -> None:
     async with wired() as (client, _):
         with pytest.raises(Refused):
-            await api(client).post_status(name, sha, "quay/api", PENDING)
+            await api(client).post_status(replace(TARGET, full_name=name, sha=sha), PENDING)
 
 
 # Credentials
@@ -174,7 +179,7 @@ async def test_what_could_lead_elsewhere_is_not_even_asked(name: str, sha: str) 
 async def test_a_401_renews_the_credential_once_and_repeats_once() -> None:
     auth = Renewable()
     async with wired(said(401, "Bad credentials"), answer(201, {"id": 1})) as (client, wire):
-        await api(client, auth).post_status(REPO, SHA, "quay/api", PENDING)
+        await api(client, auth).post_status(TARGET, PENDING)
     assert wire.tokens == ["token-0", "token-1"]
     assert wire.body(0) == wire.body(1)
 
@@ -183,14 +188,14 @@ async def test_a_second_401_is_the_end_of_it() -> None:
     auth = Renewable()
     async with wired(said(401, "Bad credentials"), said(401, "Bad credentials")) as (client, _):
         with pytest.raises(CredentialRefused, match="acme/api"):
-            await api(client, auth).post_status(REPO, SHA, "quay/api", PENDING)
+            await api(client, auth).post_status(TARGET, PENDING)
     assert auth.renewals == 1
 
 
 async def test_a_401_page_of_a_proxy_condemns_no_credential() -> None:
     async with wired(page(401)) as (client, _):
         with pytest.raises(Unavailable):
-            await api(client, Renewable()).post_status(REPO, SHA, "quay/api", PENDING)
+            await api(client, Renewable()).post_status(TARGET, PENDING)
 
 
 async def test_the_tokens_user_is_asked_once_for_all_repositories() -> None:
@@ -228,7 +233,7 @@ async def test_statuses_do_not_wait_for_the_name_of_a_budget() -> None:
 
 async def test_a_201_is_taken_at_its_word_so_that_no_status_is_sent_twice() -> None:
     async with wired(page(201)) as (client, wire):
-        await api(client).post_status(REPO, SHA, "quay/api", PENDING)
+        await api(client).post_status(TARGET, PENDING)
     assert len(wire.requests) == 1
 
 

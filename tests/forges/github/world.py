@@ -47,7 +47,7 @@ class GitHubWorld(ForgeWorld):
         return self.sandbox.issue_token(login, scopes=("repo",))
 
     async def post(self, target: StatusTarget, status: CommitStatus) -> None:
-        await self.forge.post_status(target.full_name, target.sha, target.context, status)
+        await self.forge.post_status(target, status)
 
     def add_hook(self, secret: str) -> None:
         self.sandbox.add_hook(REPO, HOOK_URL, secret=secret)
