@@ -15,7 +15,8 @@ Errors are split by what the caller must do next, never by status code or text:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Protocol
@@ -205,6 +206,19 @@ class Forge(Protocol):
 
     async def repository(self, full_name: str) -> Repository:
         """The repository as it is now: id, spelled name, default branch, whether it is private."""
+
+    async def changed_paths(self, full_name: str, before: str, after: str) -> tuple[str, ...] | None:
+        """The paths that differ between two commits, sorted; None when the forge cannot tell them all."""
+
+    async def has_file(self, full_name: str, sha: str, path: str) -> bool:
+        """Whether a file is there at a commit. `Vanished`: the commit is not."""
+
+    def archive(self, full_name: str, sha: str) -> AbstractAsyncContextManager[AsyncIterator[bytes]]:
+        """The source at a commit as a tar.gz with one top directory, in pieces as they come, with the bot's credential.
+
+        Entering tells whether there is one; `Unanswered` out of the iterator: it broke off. Bounds neither size nor
+        time, only the wait for each piece.
+        """
 
 
 @dataclass(frozen=True, slots=True)
