@@ -15,7 +15,7 @@ import httpx
 
 from buildbot.domain.push import Ignored, PushEvent
 from buildbot.domain.status import CommitStatus, StatusState
-from buildbot.ports import StatusTarget, Webhook
+from buildbot.ports import Forge, StatusTarget, Webhook
 from buildbot.sandbox.faults import Faults
 from buildbot.sandbox.pushing import Push, Pushing
 
@@ -49,7 +49,7 @@ class ForgeWorld(ABC):
     tells_tag_objects: ClassVar[bool] = True
     sandbox: Pushing[Any, Any]
     faults: Faults
-    forge: Any
+    forge: Forge
     webhook: Webhook
 
     def __init__(self, client: httpx.AsyncClient) -> None:
@@ -61,16 +61,16 @@ class ForgeWorld(ABC):
         """A sandbox with nothing in it, whose clock says `NOW`; it has the application as `app`."""
 
     @abstractmethod
-    def forge_with(self, token: str) -> Any:
+    def forge_with(self, token: str) -> Forge:
         """The adapter with another token."""
 
     @abstractmethod
     def token_of(self, login: str) -> str:
         """A new token of an account, good for whatever the account may do."""
 
-    @abstractmethod
     async def post(self, target: StatusTarget, status: CommitStatus) -> None:
         """Post a status with the adapter."""
+        await self.forge.post_status(target, status)
 
     @abstractmethod
     def add_hook(self, secret: str) -> None:

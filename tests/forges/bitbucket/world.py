@@ -6,11 +6,10 @@ from typing import Any
 
 import httpx
 
-from buildbot.domain.status import CommitStatus, StatusState
+from buildbot.domain.status import StatusState
 from buildbot.forges.auth import TokenAuth
 from buildbot.forges.bitbucket.api import BitbucketApi
 from buildbot.forges.bitbucket.webhook import BitbucketWebhook
-from buildbot.ports import StatusTarget
 from buildbot.sandbox.bitbucket import Bitbucket
 from tests.forges.world import AT_ONCE, HOOK_URL, NOW, REPO, TIMEOUT, ForgeWorld, Shown
 
@@ -54,9 +53,6 @@ class BitbucketWorld(ForgeWorld):
 
     def token_of(self, login: str) -> str:
         return self.sandbox.issue_access_token(login)
-
-    async def post(self, target: StatusTarget, status: CommitStatus) -> None:
-        await self.forge.post_status(target, status)
 
     def add_hook(self, secret: str) -> None:
         self.sandbox.add_hook(REPO, HOOK_URL, secret=secret)

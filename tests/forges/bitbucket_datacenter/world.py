@@ -6,11 +6,10 @@ from typing import Any
 
 import httpx
 
-from buildbot.domain.status import CommitStatus, StatusState
+from buildbot.domain.status import StatusState
 from buildbot.forges.auth import TokenAuth
 from buildbot.forges.bitbucket_datacenter.api import BitbucketDataCenterApi
 from buildbot.forges.bitbucket_datacenter.webhook import BitbucketDataCenterWebhook
-from buildbot.ports import StatusTarget
 from buildbot.sandbox.bitbucket_datacenter import BitbucketDataCenter
 from tests.forges.world import AT_ONCE, HOOK_URL, NOW, REPO, TIMEOUT, ForgeWorld, Shown
 
@@ -47,9 +46,6 @@ class BitbucketDataCenterWorld(ForgeWorld):
 
     def token_of(self, login: str) -> str:
         return self.sandbox.issue_token(login)
-
-    async def post(self, target: StatusTarget, status: CommitStatus) -> None:
-        await self.forge.post_status(target, status)
 
     def add_hook(self, secret: str) -> None:
         self.sandbox.add_hook(REPO, HOOK_URL, secret=secret)

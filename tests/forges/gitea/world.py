@@ -6,11 +6,10 @@ from typing import Any
 
 import httpx
 
-from buildbot.domain.status import CommitStatus, StatusState
+from buildbot.domain.status import StatusState
 from buildbot.forges.auth import TokenAuth
 from buildbot.forges.gitea.api import GiteaApi
 from buildbot.forges.gitea.webhook import GiteaWebhook
-from buildbot.ports import StatusTarget
 from buildbot.sandbox.gitea import Gitea
 from tests.forges.world import AT_ONCE, HOOK_URL, NOW, REPO, TIMEOUT, ForgeWorld, Shown
 
@@ -29,7 +28,7 @@ class GiteaWorld(ForgeWorld):
         self.sandbox: Gitea = sandbox
         self.faults = sandbox.faults
         sandbox.add_repository(REPO)
-        self.forge = self.forge_with(sandbox.issue_token("ci-bot", collaborator=REPO))
+        self.forge: GiteaApi = self.forge_with(sandbox.issue_token("ci-bot", collaborator=REPO))
         self.webhook = GiteaWebhook(forge=self.name, url=sandbox.url)
 
     def forge_with(self, token: str) -> GiteaApi:
@@ -44,9 +43,6 @@ class GiteaWorld(ForgeWorld):
 
     def token_of(self, login: str) -> str:
         return self.sandbox.issue_token(login)
-
-    async def post(self, target: StatusTarget, status: CommitStatus) -> None:
-        await self.forge.post_status(target, status)
 
     def add_hook(self, secret: str) -> None:
         self.sandbox.add_hook(REPO, HOOK_URL, secret=secret)

@@ -6,11 +6,10 @@ from typing import Any
 
 import httpx
 
-from buildbot.domain.status import CommitStatus, StatusState
+from buildbot.domain.status import StatusState
 from buildbot.forges.auth import TokenAuth
 from buildbot.forges.github.api import GitHubApi
 from buildbot.forges.github.webhook import GitHubWebhook
-from buildbot.ports import StatusTarget
 from buildbot.sandbox.github import GitHub
 from tests.forges.world import AT_ONCE, HOOK_URL, NOW, REPO, TIMEOUT, ForgeWorld, Shown
 
@@ -45,9 +44,6 @@ class GitHubWorld(ForgeWorld):
 
     def token_of(self, login: str) -> str:
         return self.sandbox.issue_token(login, scopes=("repo",))
-
-    async def post(self, target: StatusTarget, status: CommitStatus) -> None:
-        await self.forge.post_status(target, status)
 
     def add_hook(self, secret: str) -> None:
         self.sandbox.add_hook(REPO, HOOK_URL, secret=secret)

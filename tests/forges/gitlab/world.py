@@ -6,11 +6,10 @@ from typing import Any
 
 import httpx
 
-from buildbot.domain.status import CommitStatus, StatusState
+from buildbot.domain.status import StatusState
 from buildbot.forges.auth import TokenAuth
 from buildbot.forges.gitlab.api import GitLabApi
 from buildbot.forges.gitlab.webhook import GitLabWebhook
-from buildbot.ports import StatusTarget
 from buildbot.sandbox.gitlab import GitLab
 from tests.forges.world import AT_ONCE, HOOK_URL, NOW, REPO, TIMEOUT, ForgeWorld, Shown
 
@@ -52,9 +51,6 @@ class GitLabWorld(ForgeWorld):
 
     def token_of(self, login: str) -> str:
         return self.sandbox.issue_token(login)
-
-    async def post(self, target: StatusTarget, status: CommitStatus) -> None:
-        await self.forge.post_status(target, status)
 
     def add_hook(self, secret: str) -> None:
         is_signing = secret.startswith("whsec_")
