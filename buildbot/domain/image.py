@@ -106,7 +106,9 @@ def fill(template: str, facts: Mapping[str, str | None]) -> str | Unfilled:
 def image_tag(text: str) -> str | Unfilled:
     """The text as an image tag. `{sha}` and `{short_sha}` may still stand in it and are kept."""
     pieces = re.split(r"(\{sha\}|\{short_sha\})", text)
-    legal = "".join(piece if piece in COMMIT_PLACEHOLDERS else _ILLEGAL.sub("-", piece) for piece in pieces)
+    legal = "".join(
+        piece if piece in COMMIT_PLACEHOLDERS else _ILLEGAL.sub("-", piece.replace("+", "_")) for piece in pieces
+    )
     legal = legal.lstrip(".-")
     if not legal:
         return Unfilled(f"{text!r} has no character that an image tag may start with")

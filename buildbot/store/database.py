@@ -21,8 +21,8 @@ from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
 from buildbot.store.statements import ping
 
 MIGRATIONS = Path(__file__).parent / "migrations"
-HEAD = "0001"
-BUSY_SECONDS = 10
+HEAD = "0002"
+BUSY_SECONDS = 4
 KINDS = "sqlite:///buildbot.db or postgresql://user@host/name"
 
 

@@ -34,6 +34,10 @@ _OWN = Upsert(
 _SAME_KEY = select(table.c.id).where(*(table.c[name] == bindparam(name) for name in _KEY))
 
 
+FIRST_WORD = timedelta(seconds=2)
+"""How long a new build's status waits for the first look at the build, which can say what it waits for."""
+
+
 def own_status(
     connection: Connection, build: Build, status: CommitStatus, now: datetime, *, only_if_free: bool = False
 ) -> None:
@@ -53,7 +57,7 @@ def own_status(
         "source": build.source.full_name,
         "owner": build.id,
         "owner_seq": build.seq,
-        "due": now,
+        "due": now if status.state.is_final else now + FIRST_WORD,
         "failures": 0,
         "failing_since": None,
         "stopped": None,

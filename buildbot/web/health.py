@@ -8,6 +8,7 @@ Metrics are given whatever is wrong, since that is when they are looked at; what
 
 from __future__ import annotations
 
+import asyncio
 import math
 from collections.abc import Callable, Iterable
 
@@ -24,6 +25,7 @@ from buildbot.telemetry import OLDEST_BUILD, REGISTRY, STORE_UP, UNDELIVERED_STA
 
 log = structlog.get_logger(__name__)
 
+PATIENCE_SECONDS = 3.0
 UNFINISHED = tuple(phase for phase in BuildPhase if not phase.is_final)
 
 
@@ -50,7 +52,11 @@ class Health:
         """The store takes writes; what is degraded besides."""
         degraded = {line.name: line.trouble for line in self._lines() if line.trouble}
         try:
-            await self._store.ping()
+            async with asyncio.timeout(PATIENCE_SECONDS):
+                await self._store.ping()
+        except TimeoutError:
+            because = f"the database did not take a write within {PATIENCE_SECONDS:.0f} seconds"
+            return JSONResponse({"status": "not ready", "because": because, "degraded": degraded}, 503)
         except StoreUnavailable as away:
             return JSONResponse({"status": "not ready", "because": str(away), "degraded": degraded}, 503)
         return JSONResponse({"status": "ready", "degraded": degraded})

@@ -133,6 +133,8 @@ async def _take_in(request: Request, verifier: Verifier | None) -> bytes:
                     chunks.append(chunk)
     except (TimeoutError, ClientDisconnect):
         raise RefusedDelivery(400, "the body did not arrive whole") from None
+    except asyncio.CancelledError:
+        raise RefusedDelivery(503, "the bot is stopping, send it again") from None
     return b"".join(chunks)
 
 

@@ -106,7 +106,7 @@ def test_the_parts_of_a_template_can_be_told_apart() -> None:
     [
         ("main", "main"),
         ("feature/login", "feature-login"),
-        ("v1.0+b5", "v1.0-b5"),
+        ("v1.0+b5", "v1.0_b5"),
         ("größe", "gr--e"),
         ("/.-x", "x"),
         ("_x", "_x"),

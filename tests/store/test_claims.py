@@ -9,6 +9,7 @@ import pytest
 
 from buildbot.domain.build import BuildId, BuildPhase, CancelReason, Goal, GoalKind
 from buildbot.ports import ClaimLost, Stray
+from buildbot.store.statuses import FIRST_WORD
 from tests.store.world import API, LEASE, START, World, a_push, ended_as, seen_as, sha
 
 pytestmark = pytest.mark.anyio
@@ -233,4 +234,4 @@ async def test_the_next_due_is_the_earliest_that_nobody_holds(world: World) -> N
     assert await world.store.next_due(START) is None
     await world.store.release(claim, START + SECOND)
     assert await world.store.next_due(START) == START + SECOND
-    assert await world.store.next_due(START + LEASE) == START
+    assert await world.store.next_due(START + FIRST_WORD + LEASE) == START + SECOND

@@ -11,6 +11,7 @@ from buildbot.domain.build import BuildPhase
 from buildbot.domain.decision import Decision
 from buildbot.domain.status import StatusState
 from buildbot.ports import DueStatus, StatusProgress, StatusReport, StatusTarget
+from buildbot.store.statuses import FIRST_WORD
 from tests.store.world import API, LEASE, START, World, a_push, ended_as, seen_as, sent
 
 pytestmark = pytest.mark.anyio
@@ -90,7 +91,8 @@ async def test_a_delivered_status_rests(world: World) -> None:
 async def test_a_status_may_be_put_off(world: World) -> None:
     await world.build("a", "b")
     status = await world.due_status()
-    progress = StatusProgress(None, START + SECOND, failures=3, failing_since=START)
+    later = START + FIRST_WORD + SECOND
+    progress = StatusProgress(None, later, failures=3, failing_since=START)
     await world.store.save_status(status, progress)
     assert await world.due_statuses() == ()
     world.now += SECOND
@@ -111,8 +113,8 @@ async def test_finals_go_before_pendings_and_then_the_longest_due(world: World) 
 async def test_only_as_many_as_asked_for_are_taken(world: World) -> None:
     for letter in "bcd":
         await world.build("a", letter, ref=f"refs/heads/{letter}")
-    assert len(await world.store.claim_statuses(START, LEASE, 2)) == 2
-    assert len(await world.store.claim_statuses(START, LEASE, 2)) == 1
+    assert len(await world.store.claim_statuses(START + FIRST_WORD, LEASE, 2)) == 2
+    assert len(await world.store.claim_statuses(START + FIRST_WORD, LEASE, 2)) == 1
 
 
 async def test_news_is_due_at_once_and_other_changes_are_only_noted(world: World) -> None:

@@ -17,6 +17,7 @@ from buildbot.domain.push import Archive, Ignored, PushEvent, Source
 from buildbot.domain.rule import Rule
 from buildbot.domain.status import Posted, status_of
 from buildbot.ports import BuildChange, BuildFilter, Claim, Commission, DueStatus, Recorded, Recording, Store
+from buildbot.store.statuses import FIRST_WORD
 
 START = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 LEASE = timedelta(seconds=10)
@@ -123,7 +124,7 @@ class World:
 
     async def due_statuses(self) -> tuple[DueStatus, ...]:
         """The statuses that are due, leased."""
-        return await self.store.claim_statuses(self.now, LEASE, 100)
+        return await self.store.claim_statuses(self.now + FIRST_WORD, LEASE, 100)
 
     async def due_status(self) -> DueStatus:
         """The one status that is due, leased."""
