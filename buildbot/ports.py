@@ -214,11 +214,8 @@ class Forge(Protocol):
         """Whether a file is there at a commit. `Vanished`: the commit is not."""
 
     def archive(self, full_name: str, sha: str) -> AbstractAsyncContextManager[AsyncIterator[bytes]]:
-        """The source at a commit as a tar.gz with one top directory, in pieces as they come, with the bot's credential.
-
-        Entering tells whether there is one; `Unanswered` out of the iterator: it broke off. Bounds neither size nor
-        time, only the wait for each piece.
-        """
+        """The source at a commit as a tar.gz with one top directory, in pieces as they come, with the bot's
+        credential."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -474,6 +471,12 @@ class Store(Protocol):
 
     async def ping(self) -> None:
         """Prove that the store takes writes."""
+
+    async def shared_key(self, name: str) -> bytes:
+        """A random key that every instance shares, made when first asked for."""
+
+    async def note(self, build: BuildId, what: str, now: datetime) -> None:
+        """Add a line to a build's history."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -74,6 +74,9 @@ class BuildRequest:
     `repository` is "namespace/name". `context` and `dockerfile_path` are absolute inside the archive, context a prefix
     of the path: anything else makes Quay replace the context silently. While the commit of an annotated tag is
     unknown, the strings may still hold `{sha}` and `{short_sha}`; `for_commit` fills them in.
+
+    `is_relayed`: the bot serves the archive itself, with the repository's root as its root; `archive_url` is then "",
+    since the URL belongs to the build. `impossible` says why no builder could ever get at the source.
     """
 
     rule: str
@@ -86,6 +89,9 @@ class BuildRequest:
     status_context: str
     pull_robot: str | None = None
     timeout: timedelta | None = None
+    is_relayed: bool = False
+    revision_file: str | None = None
+    impossible: str = ""
 
     def for_commit(self, sha: str) -> BuildRequest:
         """The same request with `{sha}` and `{short_sha}` filled in; image tags that become equal are one."""

@@ -75,6 +75,7 @@ DELETES = 2
 AFTER_TIMEOUT = timedelta(minutes=10)
 LOOK_IS_FRESH = timedelta(seconds=5)
 HOLD_IS_FRESH = timedelta(minutes=1)
+REPLICATION = timedelta(minutes=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -277,6 +278,8 @@ def _decide_planned(build: Build, scene: Scene) -> Action:
     seen = build.seen
     if build.goal.kind is not GoalKind.BUILD:
         return Drop(build.goal.reason or CancelReason.PERSON, build.goal.detail)
+    if build.request.impossible:
+        return GiveUp(build.request.impossible)
     if limit := _planned_too_long(build, scene):
         return GiveUp(limit)
     if seen.due and scene.now < seen.due:
@@ -614,7 +617,7 @@ def _failed_at_quay(build: Build, read_now: LogDigest | None, scene: Scene) -> B
 
 def _no_log(build: Build) -> str:
     unusable = "Quay's builder could not use the source archive"
-    relay = "private source needs the archive relay, which this version does not have"
+    relay = "private source needs the archive relay: set server.public_url"
     return f"{unusable}: {relay}" if build.source.private else unusable
 
 
@@ -727,7 +730,9 @@ def _blocked(build: Build, action: Action, blocked: Blocked, now: datetime) -> B
 
 
 def _resolve_failed(build: Build, failed: Failed, now: datetime) -> Build:
-    if failed.kind in {Failure.REFUSED, Failure.VANISHED}:
+    # Straight after the push the forge may not know its own tag yet.
+    is_replicating = failed.kind is Failure.VANISHED and now - build.created_at < REPLICATION
+    if failed.kind in {Failure.REFUSED, Failure.VANISHED} and not is_replicating:
         return end(build, P.ERRORED, f"the tag's commit could not be found: {failed.because}", now)
     return _later(build, failed, now)
 

@@ -15,7 +15,7 @@ from enum import StrEnum
 from buildbot.domain.build import BuildRequest
 from buildbot.domain.image import Unfilled, facts_of, fill, image_tag, repository_name
 from buildbot.domain.lifecycle import overlap
-from buildbot.domain.pattern import matches
+from buildbot.domain.pattern import deciding, matches
 from buildbot.domain.push import PushEvent, RefKind, Source
 
 DEFAULT_DOCKERFILE = "Dockerfile"
@@ -31,11 +31,20 @@ class Supersede(StrEnum):
     KEEP = "keep"
 
 
+class ArchiveRoute(StrEnum):
+    """How Quay's builder gets at the source: from the forge itself, through the bot, or whichever works."""
+
+    AUTO = "auto"
+    DIRECT = "direct"
+    RELAY = "relay"
+
+
 @dataclass(frozen=True, slots=True)
 class Rule:
     """One `[[rules]]` table. `source` is "owner/name" or a pattern of it, `repository` the Quay repository's template.
 
-    `dockerfile` and `context` are paths from the source repository's root, normalised; "" is the root.
+    `dockerfile` and `context` are paths from the source repository's root, normalised; "" is the root. `revision_file`
+    is where the archive says which commit it is, for whoever looks into the image.
     """
 
     name: str
@@ -54,6 +63,8 @@ class Rule:
     pull_robot: str | None = None
     timeout: timedelta | None = None
     source_has_case: bool = False
+    archive: ArchiveRoute = ArchiveRoute.AUTO
+    revision_file: str | None = None
 
     def covers(self, source: Source) -> bool:
         """Whether the rule speaks of this source repository. GitHub names compare without case."""
@@ -99,9 +110,14 @@ class Skipped:
 RulePlan = Planned | Skipped
 
 
-def plan_builds(push: PushEvent, rules: Iterable[Rule], *, gap: bool = False) -> tuple[RulePlan, ...]:
-    """What each rule makes of a push (no deletion), in the rules' order. `gap`: pushes before this one are missing."""
-    return _with_conflicts(tuple(_plan(push, rule, gap=gap) for rule in rules))
+def plan_builds(
+    push: PushEvent, rules: Iterable[Rule], *, gap: bool = False, has_relay: bool = False
+) -> tuple[RulePlan, ...]:
+    """What each rule makes of a push (no deletion), in the rules' order.
+
+    `gap`: pushes before this one are missing. `has_relay`: builders can fetch archives from the bot.
+    """
+    return _with_conflicts(tuple(_plan(push, rule, gap=gap, has_relay=has_relay) for rule in rules))
 
 
 def planned(plans: Iterable[RulePlan]) -> tuple[Planned, ...]:
@@ -109,7 +125,7 @@ def planned(plans: Iterable[RulePlan]) -> tuple[Planned, ...]:
     return tuple(plan for plan in plans if isinstance(plan, Planned))
 
 
-def _plan(push: PushEvent, rule: Rule, *, gap: bool) -> RulePlan:
+def _plan(push: PushEvent, rule: Rule, *, gap: bool, has_relay: bool) -> RulePlan:
     if not rule.covers(push.source):
         return Skipped(rule, f"its source is {rule.source}", covers_source=False)
     if reason := _refuses(push, rule, gap=gap):
@@ -124,20 +140,41 @@ def _plan(push: PushEvent, rule: Rule, *, gap: bool) -> RulePlan:
     context = fill(rule.status_context, facts)
     if isinstance(context, Unfilled):
         return Skipped(rule, f"status_context {rule.status_context!r}: {context.why}")
-    root = push.archive.root.strip("/")
+    route = _route(push, rule, has_relay=has_relay)
+    root = "" if route.is_relayed else push.archive.root.strip("/")
     request = BuildRequest(
         rule=rule.name,
         registry=rule.registry,
         repository=repository,
         image_tags=image_tags,
-        archive_url=push.archive.url,
+        archive_url="" if route.is_relayed else push.archive.url,
         context=_absolute(root, rule.context),
         dockerfile_path=_absolute(root, rule.dockerfile_path),
         status_context=context[:STATUS_CONTEXT_LENGTH],
         pull_robot=rule.pull_robot,
         timeout=rule.timeout,
+        is_relayed=route.is_relayed,
+        revision_file=rule.revision_file,
+        impossible=route.impossible,
     )
     return Planned(rule, request.for_commit(push.commit) if push.commit else request, notes)
+
+
+@dataclass(frozen=True, slots=True)
+class _Route:
+    is_relayed: bool = False
+    impossible: str = ""
+
+
+def _route(push: PushEvent, rule: Rule, *, has_relay: bool) -> _Route:
+    works_directly = push.archive.is_direct and not push.source.private and rule.revision_file is None
+    if rule.archive is ArchiveRoute.DIRECT or (rule.archive is ArchiveRoute.AUTO and works_directly):
+        return _Route()
+    if has_relay:
+        return _Route(is_relayed=True)
+    if rule.archive is ArchiveRoute.AUTO and push.archive.is_direct and rule.revision_file is None:
+        return _Route()  # private: if Quay's builder may see what the bot is told is private, it works all the same
+    return _Route(impossible="the source has to go through the bot, and server.public_url is not set")
 
 
 def _refuses(push: PushEvent, rule: Rule, *, gap: bool) -> str | None:
@@ -145,12 +182,17 @@ def _refuses(push: PushEvent, rule: Rule, *, gap: bool) -> str | None:
     if not patterns:
         return f"it builds no {'branches' if kind is RefKind.BRANCH else 'tags'}"
     if not matches(patterns, push.ref_name):
-        return f"{kind} {push.ref_name} does not match {', '.join(patterns)}"
+        return f"{kind} {push.ref_name} {_why_no_match(patterns, push.ref_name)}"
     if mark := push.asks_to_skip:
         return f"the commit message says {mark}"
     if rule.paths and not gap and _misses_all(push.changed_paths, rule.paths):
         return f"none of the {len(push.changed_paths or ())} changed paths matches {', '.join(rule.paths)}"
     return None
+
+
+def _why_no_match(patterns: tuple[str, ...], name: str) -> str:
+    index = deciding(patterns, name)
+    return f"does not match {', '.join(patterns)}" if index is None else f"is left out by {patterns[index]}"
 
 
 def _misses_all(changed: tuple[str, ...] | None, patterns: tuple[str, ...]) -> bool:

@@ -106,15 +106,20 @@ class Memory:
     slow_lists: dict[tuple[str, str], float] = field(default_factory=dict)
 
 
+async def _no_relay(_build: Build) -> None:
+    return None
+
+
 @dataclass(frozen=True, slots=True)
 class Tools:
-    """What a pass works with."""
+    """What a pass works with. `relayed_url` is where the bot itself serves a build's source; None: it cannot."""
 
     store: Store
     forges: Mapping[str, ForgeSite]
     wording: Wording
     clock: Clock
     memory: Memory
+    relayed_url: Callable[[Build], Awaitable[str | None]] = _no_relay
 
 
 class RepositoryPass:
@@ -302,9 +307,12 @@ class RepositoryPass:
 
     async def _request(self, build: Build) -> Outcome:
         request = build.request
+        source = await self._tools.relayed_url(build) if request.is_relayed else request.archive_url
+        if source is None:
+            return Failed(Failure.REFUSED, "the source has to go through the bot, and server.public_url is not set")
         order = BuildOrder(
             repository=request.repository,
-            archive_url=f"{request.archive_url}#{build.mark}",
+            archive_url=f"{source}#{build.mark}",
             image_tags=request.image_tags,
             context=request.context,
             dockerfile_path=request.dockerfile_path,
@@ -519,9 +527,15 @@ class RepositoryPass:
     def _change(self, before: Build, after: Build, news: Build | None) -> BuildChange:
         told = news or before
         old, new = self._tools.wording(before), self._tools.wording(told)
-        is_news = (old.state, old.stage) != (new.state, new.stage)
+        is_first_word = _is_unaccepted(before, told) and old.description != new.description
+        is_news = is_first_word or (old.state, old.stage) != (new.state, new.stage)
         learned = before.commit is None and told.commit is not None
         return BuildChange(after, new, is_news, steps(before, told), learned)
+
+
+def _is_unaccepted(before: Build, after: Build) -> bool:
+    """Whether what there is to tell may be the first word about a build: Quay's answer, or what it waits for."""
+    return before.seen.accepted_at is None and after.seen.phase is not BuildPhase.REQUESTING
 
 
 def _is_read(action: Action) -> bool:

@@ -41,6 +41,11 @@ def story(connection: Connection, build: BuildId) -> BuildStory:
     return BuildStory(found, tuple(Step(row.at, row.what) for row in rows), report(connection, build))
 
 
+def note(connection: Connection, build: BuildId, what: str, now: datetime) -> None:
+    """Add a line to a build's history."""
+    connection.execute(steps.insert().values(build=build, at=now, what=what))
+
+
 def cancel(connection: Connection, build: BuildId, goal: Goal, now: datetime) -> Build:
     """Ask for a build to be cancelled. Raises NoSuchBuild, NotPossible."""
     found = _find(connection, build)

@@ -32,7 +32,7 @@ from buildbot.ports import (
     Stray,
     Wording,
 )
-from buildbot.store import claims, intake, people, retention, statements, statuses
+from buildbot.store import claims, intake, keys, people, retention, statements, statuses
 from buildbot.store.database import in_short, open_database
 from buildbot.store.group_commit import GroupCommit, WriterClosed
 
@@ -124,6 +124,12 @@ class SqlStore:
 
     async def ping(self) -> None:
         await self._write(statements.ping)
+
+    async def shared_key(self, name: str) -> bytes:
+        return await self._write(keys.shared_key, name)
+
+    async def note(self, build: BuildId, what: str, now: datetime) -> None:
+        await self._write(people.note, build, what, now)
 
     async def _write(
         self,

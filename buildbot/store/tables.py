@@ -56,6 +56,13 @@ counters = Table(
     Column("value", BigInteger, nullable=False),
 )
 
+keys = Table(
+    "keys",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("value", Text, nullable=False),
+)
+
 deliveries = Table(
     "deliveries",
     metadata,

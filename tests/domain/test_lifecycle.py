@@ -539,8 +539,8 @@ def test_expired_that_ends_starts_its_clock_anew() -> None:
         (
             True,
             (
-                "Quay's builder could not use the source archive: private source needs the archive relay, "
-                "which this version does not have"
+                "Quay's builder could not use the source archive: private source needs the archive relay: "
+                "set server.public_url"
             ),
         ),
     ],

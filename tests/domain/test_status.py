@@ -188,7 +188,7 @@ texts = st.text(max_size=300)
     phase=st.sampled_from(P),
     because=texts,
     ref=st.text(min_size=1, max_size=250),
-    tags=st.lists(st.text(min_size=1, max_size=130), min_size=1, max_size=5),
+    tags=st.lists(st.from_regex(r"\A[A-Za-z0-9_][A-Za-z0-9_.-]{0,126}\Z"), min_size=1, max_size=5),
     warning=texts,
     refusal=texts,
     word=st.sampled_from(["", "building", "internalerror", "expired"]),

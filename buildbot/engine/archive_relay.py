@@ -1,0 +1,133 @@
+"""Source archives for Quay's builder, served by the bot itself.
+
+The builder fetches without credentials, looks at no status, takes what it does not recognise for a Dockerfile, and
+strips no top directory. So where a forge's own archive does not do (private source, a content type that the builder
+misreads), the build's `archive_url` leads here: the bot fetches with its own credential, checks, re-roots and passes
+on as it comes, in constant memory.
+
+The address is signed and bound to one build. It opens nothing once the build is final, and until then for as long as
+that takes: a build may wait in Quay's queue without end, and Quay retries by itself. Nothing in it is a secret of the
+forge's, so it does no harm that Quay shows it to everybody who may write to the repository.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import hashlib
+import hmac
+from collections.abc import AsyncIterator, Mapping
+
+import structlog
+
+from buildbot.archives.assembly import ArchiveError, Assembly
+from buildbot.domain.build import Build, BuildId, BuildPhase
+from buildbot.engine.pacing import Clock
+from buildbot.engine.repository_pass import ForgeSite
+from buildbot.ports import CallError, NoSuchBuild, Store
+
+log = structlog.get_logger(__name__)
+
+KEY = "archives"
+LARGEST_BYTES = 2 * 1024**3
+MOST_AT_ONCE = 16
+PIECE_BYTES = 64 * 1024
+OPENS = frozenset({BuildPhase.REQUESTING, BuildPhase.WAITING, BuildPhase.BUILDING})
+
+
+class NoSuchArchive(Exception):
+    """The address opens nothing (wrong, another build's, or its build has ended); it is not told which."""
+
+
+class ArchiveTrouble(Exception):
+    """The source could not be passed on; `str()` is for the build's page."""
+
+
+class ArchiveRelay:
+    """Signs addresses of archives and opens them. `public_url` is how builders reach the bot; None: they cannot."""
+
+    def __init__(
+        self,
+        store: Store,
+        forges: Mapping[str, ForgeSite],
+        public_url: str | None,
+        clock: Clock,
+        largest_bytes: int = LARGEST_BYTES,
+    ) -> None:
+        self._store = store
+        self._forges = forges
+        self._public_url = public_url
+        self._clock = clock
+        self._largest_bytes = largest_bytes
+        self._room = asyncio.Semaphore(MOST_AT_ONCE)
+        self._key: bytes | None = None
+
+    async def url_of(self, build: Build) -> str | None:
+        """Where Quay's builder finds the source of a build; None while builders cannot reach the bot."""
+        if self._public_url is None:
+            return None
+        return f"{self._public_url}/archives/{build.id}.{await self._signature(build.id)}.tar.gz"
+
+    async def open(self, token: str) -> AsyncIterator[bytes]:
+        """The archive behind an address, in pieces. Its first piece has been made, so what it begins with is sound.
+
+        Raises NoSuchArchive, ArchiveTrouble; trouble that comes later ends the pieces with ArchiveTrouble.
+        """
+        pieces = self._pieces(await self._build_of(token))
+        first = await anext(pieces)
+        return _again(first, pieces)
+
+    async def _build_of(self, token: str) -> Build:
+        build_id, _, signature = token.partition(".")
+        expected = await self._signature(BuildId(build_id))
+        if not hmac.compare_digest(signature.encode("utf-8", "replace"), expected.encode()):
+            raise NoSuchArchive
+        try:
+            build = (await self._store.story(BuildId(build_id))).build
+        except NoSuchBuild:
+            raise NoSuchArchive from None
+        if build.seen.phase not in OPENS or not build.request.is_relayed or build.commit is None:
+            raise NoSuchArchive
+        return build
+
+    async def _signature(self, build: BuildId) -> str:
+        if self._key is None:
+            self._key = await self._store.shared_key(KEY)
+        digest = hmac.new(self._key, build.encode("utf-8", "replace"), hashlib.sha256).digest()
+        return base64.urlsafe_b64encode(digest).decode().rstrip("=")
+
+    async def _pieces(self, build: Build) -> AsyncIterator[bytes]:
+        with structlog.contextvars.bound_contextvars(build=build.id, repository=build.source.full_name):
+            try:
+                async with self._room:
+                    async for piece in self._assembled(build):
+                        yield piece
+            except (CallError, ArchiveError) as error:
+                log.warning("archive not passed on", because=str(error))
+                await self._store.note(build.id, f"the source archive was not passed on: {error}", self._clock.now())
+                raise ArchiveTrouble(str(error)) from error
+            log.info("archive passed on")
+
+    async def _assembled(self, build: Build) -> AsyncIterator[bytes]:
+        site = self._forges.get(build.source.forge)
+        if site is None:
+            raise ArchiveTrouble(f"the forge {build.source.forge} is no longer configured")
+        assembly = Assembly(largest_bytes=self._largest_bytes)
+        held = assembly.begin_source()
+        async with site.forge.archive(build.source.full_name, build.commit or "") as chunks:
+            async for chunk in chunks:
+                for start in range(0, len(chunk), PIECE_BYTES):
+                    held += await asyncio.to_thread(assembly.feed, chunk[start : start + PIECE_BYTES])
+                    if len(held) >= PIECE_BYTES:
+                        yield held
+                        held = b""
+        held += assembly.end_source()
+        if build.request.revision_file:
+            held += assembly.add_file(build.request.revision_file, f"{build.commit}\n".encode())
+        yield held + assembly.finish()
+
+
+async def _again(first: bytes, rest: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    yield first
+    async for piece in rest:
+        yield piece
