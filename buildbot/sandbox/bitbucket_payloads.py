@@ -146,11 +146,17 @@ def _change(state: State, it: Repository, update: RefUpdate) -> Json:
         "closed": update.deleted,
         "forced": update.forced,
         "truncated": len(update.commits) > COMMITS_LISTED,
-        "links": {"html": {"href": f"{state.url}/{it.full_name}/branches/compare/{update.after}..{update.before}"}},
+        "links": {"html": {"href": f"{state.url}/{it.full_name}/{_page(ends[0], ends[1])}"}},
     }
     if update.is_tag:
         return change
     return change | {"commits": [commit(state, it, one) for one in update.commits[::-1][:COMMITS_LISTED]]}
+
+
+def _page(old: Json | None, new: Json | None) -> str:
+    if old is not None and new is not None:
+        return f"branches/compare/{new['target']['hash']}..{old['target']['hash']}"
+    return f"commits/{(new or old or {})['target']['hash']}"
 
 
 def _links(state: State, api: str, page: str) -> Json:
