@@ -17,6 +17,9 @@ SETTLE, REQUEST_TIMEOUT, LEASE = 30.0, 20.0, 10.0
 LONGEST_STALL = 30.0
 """A process that stands still for less than lease and settle time together cannot send what nobody expects any more."""
 
+CLAIMS, STATUSES = "claims", "commit_statuses WHERE stopped IS NULL"
+"""What each of the two loops finds its work in."""
+
 REQUEST, CANCEL = "requestRepoBuild", "cancelRepoBuild"
 _WRITES = frozenset({REQUEST, CANCEL})
 

@@ -44,7 +44,7 @@ from buildbot.ports import (
     Unreachable,
     Vanished,
 )
-from tests.engine.mishaps import CANCEL, LEASE, LONGEST_STALL, REQUEST, SETTLE
+from tests.engine.mishaps import CANCEL, CLAIMS, LEASE, LONGEST_STALL, REQUEST, SETTLE, STATUSES
 
 if TYPE_CHECKING:
     from tests.engine.simulation import Simulation
@@ -75,7 +75,7 @@ class Process:
         tools = Tools(store, {"github": forge}, sim.wording, sim.clock, Memory())
         self.builds = BuildLoop(name, timedelta(seconds=LEASE), {"quay": site}, tools, self._news.set)
         self.statuses = StatusLoop(store, {"github": StatusSite(forge, 60)}, sim.clock, timedelta(seconds=LEASE))
-        living = (self._live(self.builds._take), self._live(self.statuses._take))
+        living = (self._live(self.builds._take, CLAIMS), self._live(self.statuses._take, STATUSES))
         renewing = (self.builds._renew(), self.statuses._renew())
         self._tasks = [asyncio.create_task(loop) for loop in (*living, *renewing)]
 
@@ -122,10 +122,10 @@ class Process:
         while (rest := self._stalled_until - self.sim.now) > 0:  # noqa: ASYNC110  time itself is awaited
             await asyncio.sleep(rest)
 
-    async def _live(self, take: Callable[[], Awaitable[bool]]) -> None:
+    async def _live(self, take: Callable[[], Awaitable[bool]], work: str) -> None:
         while True:
             self._news.clear()
-            quiet = await self.sim.quiet_seconds()
+            quiet = self.sim.quiet_seconds(work)
             if quiet or not await take():
                 await self._nap(quiet or LONGEST_NAP)
 
@@ -143,6 +143,8 @@ class _Store:
     def __init__(self, process: Process) -> None:
         self._process = process
         self._sim = process.sim
+        self._hidden: set[int] = set()
+        self.claimed_at: dict[str, float] = {}
 
     async def _do(self, make: Callable[[], Awaitable[Result]], *, is_status: bool = False) -> Result:
         await self._process.boundary()
@@ -158,10 +160,12 @@ class _Store:
         async def claim() -> tuple[Claim, ...]:
             claims = await sim.store.claim_repositories(owner, now, lease, limit)
             sim.note_claims(claims)
+            self.claimed_at |= {one.repository: sim.now for one in claims}
             return claims
 
         claims = await self._do(claim)
         if sabotage.hides_holders:
+            self._hidden |= {one.token for one in claims if len(one.builds) > 1}
             claims = tuple(replace(one, builds=_one_of(one)) for one in claims)
         if sabotage.drops_strays:
             claims = tuple(replace(one, strays=()) for one in claims)
@@ -188,10 +192,10 @@ class _Store:
 
     async def release(self, claim: Claim, due: datetime | None, typical: timedelta | None = None) -> None:
         held = claim
-        if self._sim.sabotage.hides_holders:
+        if claim.token in self._hidden:
             due = self._sim.clock.now() + timedelta(seconds=5)
         if self._sim.sabotage.forgets_wakes:
-            held = replace(claim, wakes=await self._sim.wakes_now(claim))
+            held = replace(claim, wakes=self._sim.wakes_now(claim))
 
         async def release() -> None:
             await self._sim.store.release(held, due, typical)
@@ -218,7 +222,7 @@ class _Store:
         sim, held = self._sim, status
         is_noted = False
         if sim.sabotage.trusts_stale_posts:
-            held = replace(status, version=await sim.version_now(status))
+            held = replace(status, version=sim.version_now(status))
 
         async def save() -> None:
             nonlocal is_noted
@@ -262,7 +266,7 @@ class _Quay:
         return result
 
     async def request_repo_build(self, order: BuildOrder) -> BuildRecord:
-        self._sim.note_order(order)
+        self._sim.note_order(order, self._process.store.claimed_at[order.repository])
         try:
             return await self._call(REQUEST, lambda: self._sim.registry.request_repo_build(order))
         finally:

@@ -70,10 +70,10 @@ Result = TypeVar("Result")
 EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
 SOURCE = Source("github", "1", "acme/api")
 LONGEST_RUN, QUAYS_REST = 60 * 3600.0, 3 * 7200.0
-MOST_PASSES, MOST_READS = 150, 150
+MOST_PASSES, MOST_CALLS = 60, 60
 """In one minute, for one repository and in all."""
-STRAY_IS_OLD = 120.0
-LONGEST_NAP, NAP_WHILE_HELD, DUE_IS_FRESH = 60.0, 5.0, 5.0
+SURPRISE = 0.2
+LONGEST_NAP, NAP_WHILE_HELD = 60.0, 5.0
 
 
 class Push(NamedTuple):
@@ -152,9 +152,9 @@ class Simulation:
         self._order_ended: dict[tuple[BuildId, int], float] = {}
         self._orders: dict[tuple[BuildId, int], BuildOrder] = {}
         self._processes: list[Process] = []
-        self._due: datetime | None = None
-        self._due_known_until = 0.0
         self._store_turn = asyncio.Lock()
+        self._surprises = self.rng.choice([0, 1, 3])
+        self._surprised: list[asyncio.Task[None]] = []
         self._is_judged = False
         self._names = 0
         self._events = 0
@@ -194,7 +194,7 @@ class Simulation:
             quay.add_repository(name)
         quay.grant("acme", "bot", "admin")
         quay.choose = self._born
-        with SqlStore(f"sqlite:///{self._database}") as self.store:
+        with SqlStore(f"sqlite:///{self._database}") as self.store, self._peeking():
             async with httpx.AsyncClient(transport=httpx.ASGITransport(app=quay.app)) as client:
                 self.registry = self._quay_client(client)
                 await self._play()
@@ -204,6 +204,14 @@ class Simulation:
         for failure in self._loop.failures:
             if not _is_death(failure):
                 self.defects.append(f"a task failed: {failure!r}")
+
+    @contextmanager
+    def _peeking(self) -> Iterator[None]:
+        self._reading = sqlite3.connect(self._database, isolation_level=None)
+        try:
+            yield
+        finally:
+            self._reading.close()
 
     def _quay_client(self, client: httpx.AsyncClient) -> QuayRegistry:
         return QuayRegistry(
@@ -222,7 +230,7 @@ class Simulation:
             self._start()
         while not await self._is_over():  # noqa: ASYNC110  time itself is awaited
             await asyncio.sleep(30)
-        await asyncio.gather(*events)
+        await asyncio.gather(*events, *self._surprised)
 
     async def _is_over(self) -> bool:
         if self.now > LONGEST_RUN or self.defects:
@@ -257,6 +265,13 @@ class Simulation:
             self._wake()
         finally:
             self._events -= 1
+
+    def _surprise(self, event: Callable[[], Awaitable[None]]) -> None:
+        """Sometimes people do something in the midst of a pass."""
+        if self._surprises and self.rng.random() < SURPRISE:
+            self._surprises -= 1
+            self._events += 1
+            self._surprised.append(asyncio.create_task(self._at(self.rng.uniform(0, 0.5), event)))
 
     def _wake(self) -> None:
         if self.rng.random() < 0.7:  # else another process recorded it, and this one only sees it when it looks
@@ -349,7 +364,6 @@ class Simulation:
 
     async def stored(self, make: Callable[[], Awaitable[Result]]) -> Result:
         """Let the store do something whole: it is done even if who asked for it dies meanwhile."""
-        self._due_known_until = 0.0
         work = asyncio.ensure_future(self._work(make))
         return await asyncio.shield(work)
 
@@ -359,18 +373,17 @@ class Simulation:
             try:
                 return await make()
             finally:
-                self._due_known_until = 0.0
                 self._loop.end_work()
 
-    async def quiet_seconds(self) -> float:
-        """How long a loop may sleep, as far as the store knows; 0.0: something is due."""
-        if self.now >= self._due_known_until:
-            self._due = await self.stored(lambda: self.store.next_due(self.clock.now()))
-            self._due_known_until = self.now + DUE_IS_FRESH
+    def quiet_seconds(self, work: str) -> float:
+        """How long the loop that does this work may sleep, for all that the store knows; 0.0: something is due."""
+        now = f"{self.clock.now():%Y-%m-%d %H:%M:%S.%f}"
+        free = f"SELECT due, coalesce(leased_until, '') AS leased FROM {work}"  # noqa: S608  one of two texts
+        text = self._peek(f"SELECT min(due) FROM ({free}) WHERE leased <= ?", now)  # noqa: S608
         longest = NAP_WHILE_HELD if self._held else LONGEST_NAP
-        if self._due is None:
+        if text is None:
             return longest
-        wait = (self._due - self.clock.now()).total_seconds()
+        wait = (datetime.fromisoformat(text).replace(tzinfo=UTC) - self.clock.now()).total_seconds()
         return min(wait + 1e-6, longest) if wait > 0 else 0.0
 
     def note_claims(self, claims: Sequence[Claim]) -> None:
@@ -379,8 +392,15 @@ class Simulation:
             minute = (claim.repository, int(self.now // 60))
             self._claims[claim.repository] = self._held[claim.repository] = claim.token
             self.passes[minute] += 1
+            if self._is_about_to_end(claim):
+                self._surprise(self._ada_rebuilds)
             if self.passes[minute] > MOST_PASSES:
                 self.defects.append(f"{claim.repository} is looked at again and again at {self.now:.0f} s")
+
+    def _is_about_to_end(self, claim: Claim) -> bool:
+        """Whether the pass over a claim will find that nothing is left to do, so that nothing is due any more."""
+        follows = claim.builds[0].seen.quay_id if len(claim.builds) == 1 else None
+        return follows is not None and self.quay.build(follows).phase in ("complete", "error", "cancelled")
 
     def note_saved(self, claim: Claim, changes: Sequence[BuildChange]) -> None:
         """The store has taken these."""
@@ -408,24 +428,21 @@ class Simulation:
         """The token of the newest claim on the same repository."""
         return self._claims[claim.repository]
 
-    async def wakes_now(self, claim: Claim) -> int:
+    def wakes_now(self, claim: Claim) -> int:
         """How often the repository was woken by now."""
-        return self._peek("SELECT wakes FROM claims WHERE repository = ?", claim.repository)
+        return int(self._peek("SELECT wakes FROM claims WHERE repository = ?", claim.repository))
 
-    async def version_now(self, status: DueStatus) -> int:
+    def version_now(self, status: DueStatus) -> int:
         """The newest version of the wish."""
-        return self._peek("SELECT version FROM commit_statuses WHERE id = ?", status.id)
+        return int(self._peek("SELECT version FROM commit_statuses WHERE id = ?", status.id))
 
     def status_token_now(self, status: DueStatus) -> int:
         """The token of the newest lease of the same status."""
-        return self._peek("SELECT token FROM commit_statuses WHERE id = ?", status.id)
+        return int(self._peek("SELECT token FROM commit_statuses WHERE id = ?", status.id))
 
-    def _peek(self, question: str, *values: Any) -> int:
-        connection = sqlite3.connect(self._database)
-        try:
-            return int(connection.execute(question, values).fetchone()[0])
-        finally:
-            connection.close()
+    def _peek(self, question: str, *values: Any) -> Any:
+        # Straight from the file, since a thread's answer takes longer than all the rest of a run.
+        return self._reading.execute(question, values).fetchone()[0]
 
     # ── Quay ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -436,15 +453,15 @@ class Simulation:
         if self.is_calm:
             return
         faults = self.quay.faults
-        for start, end, kind in self._outages:
-            if start <= self.now < end:
-                if kind == "token":
-                    raise CredentialRefused("Quay does not accept the token")
-                faults.on(kind, operation, times=1)
+        faults.off()
         refused = {CANCEL: self.mood.refused, REQUEST: self.mood.refused / 5}
-        if self.strikes(refused.get(operation, 0.0)):
+        if outage := next((kind for start, end, kind in self._outages if start <= self.now < end), None):
+            if outage == "token":
+                raise CredentialRefused("Quay does not accept the token")
+            faults.on(outage, operation, times=1)
+        elif self.strikes(refused.get(operation, 0.0)):
             raise Refused("400: no")
-        if mishap := draw_mishap(self.rng, self.mood, operation):
+        elif mishap := draw_mishap(self.rng, self.mood, operation):
             faults.on(mishap.fault, operation, times=mishap.times, seconds=mishap.seconds)
 
     def _draw_outage(self) -> tuple[float, float, str]:
@@ -452,15 +469,16 @@ class Simulation:
         kind = self.rng.choice([Fault.DOWN, Fault.REDIS_DOWN, "token"])
         return start, start + self.rng.choice([10.0, 300.0, 1800.0]), kind
 
-    def note_order(self, order: BuildOrder) -> None:
-        """A build is about to be asked for."""
+    def note_order(self, order: BuildOrder, claimed_at: float) -> None:
+        """A build is about to be asked for, in a pass over a claim that was taken at this time."""
         mark = read_mark(order.archive_url)
         assert mark is not None
         self._orders[mark] = order
+        self._surprise(self._ada_cancels)
         for quay_id, since in self._known_strays.items():
             stray = self.quay.build(quay_id)
             is_alive = stray.phase not in ("complete", "error", "cancelled", "expired")
-            if is_alive and since < self.now - STRAY_IS_OLD and overlap(stray.tags, order.image_tags):
+            if is_alive and since < claimed_at and overlap(stray.tags, order.image_tags):
                 self.defects.append(f"{mark} was asked for while a stray could still write its tags")
 
     def note_order_ended(self, order: BuildOrder) -> None:

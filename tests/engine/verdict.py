@@ -8,7 +8,7 @@ from buildbot.domain.build import Build, BuildPhase, CancelReason, GoalKind
 from buildbot.domain.rule import Rule
 from buildbot.sandbox.quay_builds import Build as QuayBuild
 from tests.engine.mishaps import Sabotage
-from tests.engine.simulation import MOST_READS, Ending, Push, Simulation, owner_of
+from tests.engine.simulation import MOST_CALLS, Ending, Push, Simulation, owner_of
 
 MOST_POSTS = 4
 GAVE_UP = (
@@ -197,5 +197,5 @@ def _owner_of_status(sim: Simulation, rows: list[Build]) -> Build:
 
 def _too_many_calls(sim: Simulation) -> Iterator[str]:
     for (kind, minute), calls in sim.calls.items():
-        if calls > MOST_READS:
+        if calls > MOST_CALLS:
             yield f"{calls} {kind} calls in minute {minute}"
