@@ -176,6 +176,7 @@ async def test_whatever_happens_every_push_is_accounted_for(world: World, seed: 
     world.setting.registry, world.setting.rules = f'{BRISK}\nexpired_grace = "1m"', RULES
     world.quay.add_repository("acme/web")
     world.quay.speed = 400
+    world.watch.run(3)
     chaos = Chaos(world, random.Random(seed))
     world.quay.choose = chaos.course
     async with world.bot():

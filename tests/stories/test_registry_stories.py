@@ -16,6 +16,7 @@ pytestmark = pytest.mark.anyio
 
 REQUEST, LIST, CANCEL, LOGS = "requestRepoBuild", "getRepoBuilds", "cancelRepoBuild", "getRepoBuildLogs"
 READ, READ_PHASE = "getRepoBuild", "getRepoBuildStatus"
+STILL = 0.001
 OPERATIONS = (REQUEST, LIST, CANCEL, LOGS, READ, READ_PHASE)
 
 
@@ -102,6 +103,7 @@ async def test_a_stray_that_cannot_be_cancelled_holds_its_image_tags_against_new
     async with world.bot():
         await push(world, "One")
         await until(lambda: 500 in world.quay_calls(CANCEL))
+        world.quay.speed = STILL
         newer = await push(world, "Two")
         await world.until_build(newer, lambda build: "a late build" in build["because"])
         assert len(world.quay.builds) == 2
@@ -241,6 +243,7 @@ async def test_a_build_that_the_token_may_not_cancel_goes_on_and_says_so(world: 
     async with world.bot():
         older = await push(world, "One")
         await until(lambda: phases(world) == ["building"])
+        world.quay.speed = STILL
         newer = await push(world, "Two")
         build = await world.until_build(older, lambda build: bool(build["cancel"] and build["cancel"]["refusal"]))
         assert "too late to cancel: Quay refused to cancel" in build["description"]

@@ -12,11 +12,12 @@ import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import httpx
+from starlette.types import ASGIApp
 
 from buildbot.bootstrap import build_app
 from buildbot.config import load
@@ -101,17 +102,31 @@ class Setting:
 
 @dataclass
 class Watch:
-    """The bot's clock, which can be put forward: a minute's pause is over in no time. The sandboxes keep their own."""
+    """The bot's clock, which can be put forward or run fast: a minute's pause is over in no time.
 
-    ahead: timedelta = timedelta()
+    The sandboxes and time-outs keep the real time.
+    """
+
+    rate: float = 1.0
+    _born: datetime = field(default_factory=utc_now)
+    _told: float = 0.0
+    _at: float = field(default_factory=time.monotonic)
 
     def forward(self, seconds: float) -> None:
         """Let so much time pass for the bot."""
-        self.ahead += timedelta(seconds=seconds)
+        self._told += seconds
+
+    def run(self, rate: float) -> None:
+        """Let time pass so many times faster from now on."""
+        self._told, self._at, self.rate = self.seconds(), time.monotonic(), rate
+
+    def seconds(self) -> float:
+        """How much time has passed for the bot."""
+        return self._told + (time.monotonic() - self._at) * self.rate
 
     def clock(self) -> Clock:
         """The clock to run the bot by."""
-        return Clock(lambda: utc_now() + self.ahead, lambda: time.monotonic() + self.ahead.total_seconds())
+        return Clock(lambda: self._born + timedelta(seconds=self.seconds()), self.seconds)
 
 
 @dataclass
@@ -226,6 +241,25 @@ async def until(holds: Callable[[], bool], seconds: float = PATIENCE_SECONDS) ->
 
 
 @asynccontextmanager
+async def all_serving(*apps: ASGIApp) -> AsyncIterator[list[str]]:
+    """Serve some applications while the block lasts; they end together, since each takes a moment to."""
+    over = asyncio.Event()
+    urls: list[asyncio.Future[str]] = [asyncio.get_running_loop().create_future() for _ in apps]
+
+    async def one(app: ASGIApp, url: asyncio.Future[str]) -> None:
+        async with serving(app) as at:
+            url.set_result(at)
+            await over.wait()
+
+    running = [asyncio.create_task(one(app, url)) for app, url in zip(apps, urls, strict=True)]
+    try:
+        yield list(await asyncio.gather(*urls))
+    finally:
+        over.set()
+        await asyncio.gather(*running)
+
+
+@asynccontextmanager
 async def new_world(folder: Path) -> AsyncIterator[World]:
     """A GitHub and a Quay on loopback, with an account for the bot on both."""
     github, quay = GitHub(), Quay(speed=FAST)
@@ -240,6 +274,5 @@ async def new_world(folder: Path) -> AsyncIterator[World]:
     }
     async with AsyncExitStack() as stack:
         github.hookshot.client = await stack.enter_async_context(httpx.AsyncClient())
-        github.url = await stack.enter_async_context(serving(github.app))
-        quay.url = await stack.enter_async_context(serving(quay.app))
+        github.url, quay.url = await stack.enter_async_context(all_serving(github.app, quay.app))
         yield World(github, quay, folder, environ)
