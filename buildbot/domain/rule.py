@@ -44,7 +44,8 @@ class Rule:
     """One `[[rules]]` table. `source` is "owner/name" or a pattern of it, `repository` the Quay repository's template.
 
     `dockerfile` and `context` are paths from the source repository's root, normalised; "" is the root. `revision_file`
-    is where the archive says which commit it is, for whoever looks into the image.
+    is where the archive says which commit it is, for whoever looks into the image. `can_relay`: builders can reach the
+    bot, so that it may serve the source itself.
     """
 
     name: str
@@ -65,6 +66,7 @@ class Rule:
     source_has_case: bool = False
     archive: ArchiveRoute = ArchiveRoute.AUTO
     revision_file: str | None = None
+    can_relay: bool = False
 
     def covers(self, source: Source) -> bool:
         """Whether the rule speaks of this source repository. GitHub names compare without case."""
@@ -110,14 +112,9 @@ class Skipped:
 RulePlan = Planned | Skipped
 
 
-def plan_builds(
-    push: PushEvent, rules: Iterable[Rule], *, gap: bool = False, has_relay: bool = False
-) -> tuple[RulePlan, ...]:
-    """What each rule makes of a push (no deletion), in the rules' order.
-
-    `gap`: pushes before this one are missing. `has_relay`: builders can fetch archives from the bot.
-    """
-    return _with_conflicts(tuple(_plan(push, rule, gap=gap, has_relay=has_relay) for rule in rules))
+def plan_builds(push: PushEvent, rules: Iterable[Rule], *, gap: bool = False) -> tuple[RulePlan, ...]:
+    """What each rule makes of a push (no deletion), in the rules' order. `gap`: pushes before this one are missing."""
+    return _with_conflicts(tuple(_plan(push, rule, gap=gap) for rule in rules))
 
 
 def planned(plans: Iterable[RulePlan]) -> tuple[Planned, ...]:
@@ -125,7 +122,7 @@ def planned(plans: Iterable[RulePlan]) -> tuple[Planned, ...]:
     return tuple(plan for plan in plans if isinstance(plan, Planned))
 
 
-def _plan(push: PushEvent, rule: Rule, *, gap: bool, has_relay: bool) -> RulePlan:
+def _plan(push: PushEvent, rule: Rule, *, gap: bool) -> RulePlan:
     if not rule.covers(push.source):
         return Skipped(rule, f"its source is {rule.source}", covers_source=False)
     if reason := _refuses(push, rule, gap=gap):
@@ -140,7 +137,7 @@ def _plan(push: PushEvent, rule: Rule, *, gap: bool, has_relay: bool) -> RulePla
     context = fill(rule.status_context, facts)
     if isinstance(context, Unfilled):
         return Skipped(rule, f"status_context {rule.status_context!r}: {context.why}")
-    route = _route(push, rule, has_relay=has_relay)
+    route = _route(push, rule)
     root = "" if route.is_relayed else push.archive.root.strip("/")
     request = BuildRequest(
         rule=rule.name,
@@ -166,11 +163,11 @@ class _Route:
     impossible: str = ""
 
 
-def _route(push: PushEvent, rule: Rule, *, has_relay: bool) -> _Route:
+def _route(push: PushEvent, rule: Rule) -> _Route:
     works_directly = push.archive.is_direct and not push.source.private and rule.revision_file is None
     if rule.archive is ArchiveRoute.DIRECT or (rule.archive is ArchiveRoute.AUTO and works_directly):
         return _Route()
-    if has_relay:
+    if rule.can_relay:
         return _Route(is_relayed=True)
     if rule.archive is ArchiveRoute.AUTO and push.archive.is_direct and rule.revision_file is None:
         return _Route()  # private: if Quay's builder may see what the bot is told is private, it works all the same
