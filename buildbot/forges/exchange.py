@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from base64 import b64encode
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -271,8 +272,11 @@ async def _whole(response: httpx.Response, forge: str) -> bytes:
 
 
 def _without(token: str, text: bytes) -> bytes:
-    # No forge's token is this short, and a shorter text may be part of a word that means something.
-    return text.replace(token.encode(), b"***") if len(token) >= SHORTEST_SECRET else text
+    # A token with its account ("ada:secret") may come back whole, without it, or as the Basic credential it makes.
+    for spelled in (b64encode(token.encode()), token.encode(), token.rpartition(":")[2].encode()):
+        # No forge's token is this short, and a shorter text may be part of a word that means something.
+        text = text.replace(spelled, b"***") if len(spelled) >= SHORTEST_SECRET else text
+    return text
 
 
 def _decoded(text: bytes) -> object:

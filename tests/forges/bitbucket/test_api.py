@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import base64
+from base64 import b64decode, b64encode
 from collections.abc import AsyncIterator
 
 import httpx
@@ -141,7 +141,18 @@ async def test_a_persons_token_goes_as_basic_and_spends_that_persons_budget() ->
         await forge.post_status(TARGET, SUCCESS)
         assert await forge.credential(REPO) == "user:ada@example.com"
     told = wire.requests[0].headers["authorization"].removeprefix("Basic ")
-    assert base64.b64decode(told) == b"ada@example.com:ATATT-secret"
+    assert b64decode(told) == b"ada@example.com:ATATT-secret"
+
+
+@pytest.mark.parametrize(
+    "spelled",
+    ["ada@example.com:ATATT-secret-secret", "ATATT-secret-secret", b64encode(b"ada@example.com:ATATT-secret-secret")],
+)
+async def test_a_persons_token_that_a_refusal_repeats_is_blotted_out(spelled: str | bytes) -> None:
+    repeated = spelled if isinstance(spelled, str) else spelled.decode()
+    async with wired(said(403, f"what is {repeated}?")) as (client, _):
+        with pytest.raises(Refused, match=r"what is \*\*\*\?"):
+            await api(client, "ada@example.com:ATATT-secret-secret").post_status(TARGET, SUCCESS)
 
 
 async def test_an_access_token_has_a_budget_of_its_own_and_nobody_is_asked() -> None:
