@@ -18,8 +18,9 @@ from buildbot.engine.build_loop import BuildLoop
 from buildbot.engine.intake import Intake
 from buildbot.engine.log_tail import LogTails
 from buildbot.engine.pacing import Clock, Line, RegistryLine
-from buildbot.engine.repository_pass import ForgeSite, Memory, RegistrySite, Tools
+from buildbot.engine.repository_pass import Memory, Tools
 from buildbot.engine.running import Engine
+from buildbot.engine.sites import ForgeSite, RegistrySite
 from buildbot.engine.status_loop import StatusLoop, StatusSite
 from buildbot.engine.wording import StatusWording
 from buildbot.forges.github.api import Auth, GitHubApi, TokenAuth

@@ -23,7 +23,7 @@ import structlog
 from buildbot.archives.assembly import ArchiveError, Assembly
 from buildbot.domain.build import Build, BuildId, BuildPhase
 from buildbot.engine.pacing import Clock
-from buildbot.engine.repository_pass import ForgeSite
+from buildbot.engine.sites import ForgeSite
 from buildbot.ports import CallError, NoSuchBuild, Store
 
 log = structlog.get_logger(__name__)

@@ -16,7 +16,8 @@ from buildbot.domain.build import Build, BuildPhase
 from buildbot.domain.lifecycle import end
 from buildbot.domain.steps import steps
 from buildbot.engine.pulse import Pulse
-from buildbot.engine.repository_pass import RegistrySite, RepositoryPass, Tools
+from buildbot.engine.repository_pass import RepositoryPass, Tools
+from buildbot.engine.sites import RegistrySite
 from buildbot.ports import BuildChange, Claim, ClaimLost, StoreUnavailable
 
 log = structlog.get_logger(__name__)

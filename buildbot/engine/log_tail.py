@@ -22,7 +22,7 @@ from math import inf
 from buildbot.domain.build import Build, BuildId
 from buildbot.domain.log import tail
 from buildbot.engine.pacing import Clock, Closed
-from buildbot.engine.repository_pass import RegistrySite
+from buildbot.engine.sites import RegistrySite
 from buildbot.ports import CallError
 from buildbot.telemetry import timed_call
 

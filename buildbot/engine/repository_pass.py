@@ -33,7 +33,6 @@ from buildbot.domain.lifecycle import (
     GiveUp,
     Hold,
     Holder,
-    Limits,
     Outcome,
     PhaseRead,
     PollBuild,
@@ -50,16 +49,15 @@ from buildbot.domain.log import digest
 from buildbot.domain.push import short
 from buildbot.domain.steps import steps
 from buildbot.engine.outcomes import accepted, average, failure_of, phase_in_list
-from buildbot.engine.pacing import DEFAULT_PAUSE, Clock, Closed, Line, RegistryLine
+from buildbot.engine.pacing import DEFAULT_PAUSE, Clock, Closed, Line
+from buildbot.engine.sites import ForgeSite, RegistrySite
 from buildbot.ports import (
     BuildChange,
     BuildOrder,
     BuildRecord,
     CallError,
     Claim,
-    Forge,
     NotSent,
-    Registry,
     Store,
     Stray,
     Unanswered,
@@ -75,26 +73,6 @@ LIST_SINCE = timedelta(hours=1)
 STRAY_POLLS = 2
 HOLD_LOOK = timedelta(minutes=1)
 SLOW_LIST_SECONDS = 300.0
-
-
-@dataclass(frozen=True, slots=True)
-class RegistrySite:
-    """A registry with everything that says how to use it. `settle_time`: the slowest effect of a lost call."""
-
-    key: str
-    registry: Registry
-    line: RegistryLine
-    limits: Limits
-    settle_time: timedelta
-
-
-@dataclass(frozen=True, slots=True)
-class ForgeSite:
-    """A forge and the line to it."""
-
-    key: str
-    forge: Forge
-    line: Line
 
 
 @dataclass(slots=True)

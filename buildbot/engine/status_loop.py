@@ -21,7 +21,7 @@ from buildbot.domain.status import Later, Nothing, Post, Posted, next_post
 from buildbot.engine.outcomes import next_probe
 from buildbot.engine.pacing import LONG_PAUSE, Budget, Clock, Closed, Line
 from buildbot.engine.pulse import Pulse
-from buildbot.engine.repository_pass import ForgeSite
+from buildbot.engine.sites import ForgeSite
 from buildbot.ports import (
     CallError,
     CredentialRefused,

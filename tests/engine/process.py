@@ -19,7 +19,8 @@ from buildbot.domain.status import CommitStatus
 from buildbot.engine.build_loop import BuildLoop
 from buildbot.engine.pacing import Line, RegistryLine
 from buildbot.engine.pulse import LONGEST_NAP
-from buildbot.engine.repository_pass import ForgeSite, Memory, RegistrySite, Tools
+from buildbot.engine.repository_pass import Memory, Tools
+from buildbot.engine.sites import ForgeSite, RegistrySite
 from buildbot.engine.status_loop import StatusLoop, StatusSite
 from buildbot.ports import (
     BuildChange,

@@ -16,7 +16,7 @@ from buildbot.domain.lifecycle import Limits
 from buildbot.domain.log import LogEntry
 from buildbot.engine.log_tail import KNOWN_BUILDS, READ_SECONDS, LogTails
 from buildbot.engine.pacing import POLL_BURST, Clock, RegistryLine
-from buildbot.engine.repository_pass import RegistrySite
+from buildbot.engine.sites import RegistrySite
 from buildbot.ports import Registry, Unreachable, Vanished
 from tests.web.builds import NOW, build
 

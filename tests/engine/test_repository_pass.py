@@ -15,7 +15,8 @@ from buildbot.domain.lifecycle import Limits
 from buildbot.domain.log import LogEntry
 from buildbot.domain.status import CommitStatus, status_of
 from buildbot.engine.pacing import POLL_BURST, Clock, RegistryLine
-from buildbot.engine.repository_pass import SLOW_LIST_SECONDS, Memory, RegistrySite, RepositoryPass, Tools
+from buildbot.engine.repository_pass import SLOW_LIST_SECONDS, Memory, RepositoryPass, Tools
+from buildbot.engine.sites import RegistrySite
 from buildbot.ports import (
     BuildChange,
     BuildOrder,
