@@ -8,8 +8,7 @@ from buildbot.forges.exchange import Dialect
 
 
 def _headers(token: str) -> dict[str, str]:
-    # Without the last, a POST that looks like a browser's is refused as forged.
-    return {"Accept": "application/json", "Authorization": authorization(token), "X-Atlassian-Token": "no-check"}
+    return {"Accept": "application/json", "Authorization": authorization(token)}
 
 
 DATA_CENTER = Dialect("Bitbucket", _headers, words_of, failure_of, refuses_credential)
