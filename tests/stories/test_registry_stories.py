@@ -244,6 +244,7 @@ async def test_a_build_that_the_token_may_not_cancel_goes_on_and_says_so(world: 
         older = await push(world, "One")
         await until(lambda: phases(world) == ["building"])
         world.quay.speed = STILL
+        await world.until_build(older, lambda build: build["quay_phase"] == "building")
         newer = await push(world, "Two")
         build = await world.until_build(older, lambda build: bool(build["cancel"] and build["cancel"]["refusal"]))
         assert "too late to cancel: Quay refused to cancel" in build["description"]

@@ -53,7 +53,8 @@ async def let_it_say(world: World, pushed: Push, word: str, text: str) -> None:
     world.quay.builds[0].stored_phase = word
     await world.until_build(pushed, lambda build: bool(build["quay_phase"] == word and build["status"]["posted"]))
     world.watch.forward(61)
-    await until(lambda: texts(world, pushed)[-1].startswith(text))
+    await world.until_build(pushed, lambda build: build["status"]["posted"]["description"].startswith(text))
+    assert texts(world, pushed)[-1].startswith(text)
 
 
 async def test_a_build_has_at_most_four_writes_however_much_happens_to_it(world: World) -> None:
