@@ -97,7 +97,11 @@ def renew(connection: Connection, held: Collection[DueStatus], now: datetime, le
 
 
 def save(connection: Connection, status: DueStatus, progress: StatusProgress) -> None:
-    """Write down what became of a status; a wish newer than the one it was leased with keeps it due."""
+    """Write down what became of a status; a wish newer than the one it was leased with keeps it due.
+
+    Where another process has taken it over meanwhile, a pending that was sent may have reached the forge after the end
+    that the other one sent: then that pending counts as what stands there, and whoever holds the status says it again.
+    """
     is_current = table.c.version == status.version
     result: dict[str, Any] = {
         "posted": codec.posted_text(progress.posted) if progress.posted else None,
@@ -107,7 +111,17 @@ def save(connection: Connection, status: DueStatus, progress: StatusProgress) ->
         "due": case((is_current, progress.due), else_=table.c.due),
         "leased_until": None,
     }
-    connection.execute(update(table).where(table.c.id == status.id, table.c.token == status.token).values(result))
+    held = update(table).where(table.c.id == status.id, table.c.token == status.token).values(result)
+    if connection.execute(held).rowcount == 0 and _may_have_sent_pending(status, progress):
+        overtaken = {"due": table.c.wanted_at, "leased_until": None, "token": table.c.token + 1}
+        sent = progress.posted if progress.posted != status.posted else None
+        stands = {"posted": codec.posted_text(sent) if sent else None}
+        connection.execute(update(table).where(table.c.id == status.id).values(overtaken | stands))
+
+
+def _may_have_sent_pending(status: DueStatus, progress: StatusProgress) -> bool:
+    has_tried = progress.posted != status.posted or progress.failures != status.failures
+    return has_tried and not status.wanted.state.is_final
 
 
 def report(connection: Connection, build: BuildId) -> StatusReport | None:

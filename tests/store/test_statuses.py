@@ -46,15 +46,39 @@ async def test_a_status_is_leased_to_one_and_due_again_when_the_lease_ends(world
     assert (await world.due_status()).token > first.token
 
 
-async def test_who_lost_the_lease_changes_nothing(world: World) -> None:
+async def test_who_lost_the_lease_and_sent_nothing_changes_nothing(world: World) -> None:
     await world.build("a", "b")
     lost = await world.due_status()
     world.now += LEASE
     held = await world.due_status()
-    await world.store.save_status(lost, StatusProgress(sent(lost, world.now), stopped="nonsense"))
-    assert (await report(world, held)).posted is None
+    await world.store.save_status(lost, StatusProgress(lost.posted, stopped="nonsense"))
     await delivered(world, held)
-    assert (await report(world, held)).posted == sent(held, world.now)
+    assert await report(world, held) == StatusReport(held.context, held.sha, held.wanted, sent(held, world.now), None)
+    assert await world.due_statuses() == ()
+
+
+@pytest.mark.parametrize("is_lost_first", [True, False])
+@pytest.mark.parametrize("is_answered", [True, False])
+async def test_a_pending_sent_without_the_lease_makes_the_end_be_said_again(
+    world: World, *, is_lost_first: bool, is_answered: bool
+) -> None:
+    build = await world.build("a", "b")
+    lost = await world.due_status()
+    world.now += LEASE
+    await world.end(build)
+    held = await world.due_status()
+    late = StatusProgress(sent(lost, world.now)) if is_answered else StatusProgress(None, failures=1)
+    if is_lost_first:
+        await world.store.save_status(lost, late)
+        await delivered(world, held)
+    else:
+        await delivered(world, held)
+        await world.store.save_status(lost, late)
+    again = await world.due_status()
+    assert (again.wanted.state, again.posted) == (StatusState.SUCCESS, late.posted)
+    await delivered(world, again)
+    assert (await report(world, again)).posted == sent(again, world.now)
+    assert await world.due_statuses() == ()
 
 
 async def test_a_lease_that_is_renewed_lasts_while_the_status_is_posted(world: World) -> None:
