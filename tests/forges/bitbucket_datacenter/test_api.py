@@ -23,14 +23,36 @@ SUCCESS = CommitStatus(StatusState.SUCCESS, "built", "https://builds.test/builds
 
 
 @pytest.mark.parametrize(
-    ("name", "path"), [("OPS/api", PLACE), ("~ada/my.api", "/projects/~ada/repos/my.api"), ("P_1/a-b", None)]
+    ("name", "path"),
+    [
+        ("OPS/api", PLACE),
+        ("~ada/my.api", "/projects/~ada/repos/my.api"),
+        ("P_1/a-b", None),
+        ("A/b", None),
+        ("K9" * 64 + "/" + "s9" * 64, None),
+    ],
 )
 def test_a_repository_lies_below_its_project(name: str, path: str | None) -> None:
     assert is_full_name(name)
     assert path is None or repository_path(name) == path
 
 
-@pytest.mark.parametrize("name", ["OPS", "OPS/a/b", "OPS/..", "../api", "~../api", "OPS/a b", "OPS/", "", "OPS/{sha}"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "OPS",
+        "OPS/a/b",
+        "OPS/..",
+        "../api",
+        "~../api",
+        "OPS/a b",
+        "OPS/",
+        "",
+        "OPS/{sha}",
+        "K" * 129 + "/a",
+        "A/" + "s" * 129,
+    ],
+)
 def test_what_could_lead_elsewhere_is_no_name(name: str) -> None:
     assert not is_full_name(name)
     with pytest.raises(Refused, match="KEY/slug"):
