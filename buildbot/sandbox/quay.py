@@ -2,7 +2,7 @@
 
 It answers as the real Quay was recorded to (the tests replay the recording), runs builds through recorded courses,
 fails as the real one does and on demand, and computes everything from the clock it is given when it is asked: no
-background task, no thread. It builds nothing and fetches no archive.
+background task, no thread. It builds nothing, and fetches archives only where it is given a `Builder`.
 
 In process: `httpx.ASGITransport(app=quay.app)`; over a socket: `uvicorn.run(quay.app)`. From another process it is
 steered over HTTP; these requests need no token, are not counted in `calls`, and feel no faults:
@@ -18,9 +18,10 @@ steered over HTTP; these requests need no token, are not counted in `calls`, and
 from __future__ import annotations
 
 import asyncio
+import json
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
@@ -35,10 +36,11 @@ from starlette.types import ASGIApp
 from buildbot.sandbox import quay_answers as answers
 from buildbot.sandbox.quay_access import STATES, Access, Repository, Role
 from buildbot.sandbox.quay_api import Api, Call, Features
+from buildbot.sandbox.quay_builder import Builder, Finding
 from buildbot.sandbox.quay_builds import Build, BuildRequest, Builds, Cancel, Pushed
 from buildbot.sandbox.quay_courses import COURSES, Course
 from buildbot.sandbox.quay_faults import Fault, Faults, Switch
-from buildbot.sandbox.quay_requests import escape_tag
+from buildbot.sandbox.quay_requests import archive_url_error, escape_tag, read_paths, schema_error
 from buildbot.sandbox.quay_timeline import Timeline
 from buildbot.sandbox.quay_wire import SCOPE_KEY, Wire
 
@@ -52,12 +54,20 @@ class Quay:
     `url` is where browsers and logs say it is and may be set later; `clock` gives seconds since the epoch; recorded
     courses run `speed` times faster than recorded. `choose` says which course a new build takes: a name of `COURSES`
     or a `Course`.
+
+    With a `builder` the archive is looked at once, while the request for the build is being answered, and all attempts
+    find the same: what ends the real builder makes the build take the course `no-archive`, whatever `choose` says.
     """
 
     def __init__(
-        self, url: str = "http://quay.test", clock: Callable[[], float] = time.time, speed: float = 1.0
+        self,
+        url: str = "http://quay.test",
+        clock: Callable[[], float] = time.time,
+        speed: float = 1.0,
+        builder: Builder | None = None,
     ) -> None:
         self.url = url
+        self.builder = builder
         self.choose: Callable[[Build], str | Course] = lambda _: "success"
         self.calls: list[tuple[str, int]] = []  # operation and status, also of answers that were lost
         self.faults = Faults(clock)
@@ -178,6 +188,9 @@ class Quay:
     # The application
 
     def _course_of(self, build: Build) -> Course:
+        package = build.request.package
+        if package is not None and not package.is_usable:
+            return COURSES["no-archive"]
         chosen = self.choose(build)
         course = chosen if isinstance(chosen, Course) else COURSES.get(chosen)
         if course is None:
@@ -200,6 +213,8 @@ class Quay:
     async def _answer(self, request: Request) -> Response:
         call = await _read(request)
         struck = self.faults.strike(call.operation)
+        if self.builder is not None and struck.keys().isdisjoint(_LOST):
+            call = replace(call, package=await _looked_at(self.builder, call))
         response, broken = self._perform(call, struck)
         request.scope[SCOPE_KEY].broken = broken
         if Fault.SLOW in struck:
@@ -278,6 +293,17 @@ _UNREACHED: dict[Fault, type[httpx.TransportError]] = {
     Fault.LOSE_REQUEST: httpx.RemoteProtocolError,
     Fault.LATE: httpx.RemoteProtocolError,
 }
+_LOST = {Fault.DOWN, Fault.LOSE_REQUEST}
+
+
+async def _looked_at(builder: Builder, call: Call) -> Finding | None:
+    try:
+        body = json.loads(call.body) if call.operation == "requestRepoBuild" else None
+    except ValueError:
+        return None
+    if not isinstance(body, dict) or schema_error(body) or archive_url_error(body.get("archive_url", "")):
+        return None
+    return await builder.look_at(body["archive_url"], *read_paths(body))
 
 
 def _answer_of_front(struck: dict[Fault, Switch]) -> Response | None:

@@ -21,6 +21,7 @@ from starlette.responses import Response
 from buildbot.sandbox import quay_answers as answers
 from buildbot.sandbox.quay_access import STATES, Access, Grant, Role
 from buildbot.sandbox.quay_answers import CORS, Refusal
+from buildbot.sandbox.quay_builder import Finding
 from buildbot.sandbox.quay_builds import FINAL, Build, BuildRequest, Builds, Cancel
 from buildbot.sandbox.quay_courses import SUCCESS, Course
 from buildbot.sandbox.quay_faults import Fault, Switch
@@ -60,7 +61,7 @@ class Features:
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One request, read whole."""
+    """One request, read whole. `package`: what a builder found behind the `archive_url` that it names."""
 
     method: str
     path: str
@@ -70,6 +71,7 @@ class Call:
     base_url: str
     raw_query: str = ""
     faults: Mapping[Fault, Switch] = field(default_factory=dict)
+    package: Finding | None = None
 
     def struck_by(self, faults: Mapping[Fault, Switch]) -> Call:
         """The same call, which feels these faults."""
@@ -443,6 +445,7 @@ def _build_request(call: Call, repository: str, body: Mapping[str, Any], grant: 
         display_name=hashlib.sha224(archive_url.encode()).hexdigest()[:7],
         user=grant.user if grant else None,
         pull_robot=body.get("pull_robot") or None,
+        package=call.package,
     )
 
 

@@ -22,6 +22,7 @@ from enum import StrEnum
 from functools import partial
 from typing import Any, NamedTuple
 
+from buildbot.sandbox.quay_builder import Finding
 from buildbot.sandbox.quay_courses import PHASE, SUCCESS, Attempt, Course, Step
 from buildbot.sandbox.quay_timeline import Timeline
 
@@ -56,7 +57,10 @@ class QueueItem:
 
 @dataclass(frozen=True, slots=True)
 class BuildRequest:
-    """What a build was asked for, after Quay's own reading of it."""
+    """What a build was asked for, after Quay's own reading of it.
+
+    `package`: what a builder found behind `archive_url`; None where none has looked.
+    """
 
     repository: str
     archive_url: str | None
@@ -69,6 +73,7 @@ class BuildRequest:
     resource_key: str | None = None
     trigger: dict[str, Any] | None = None
     trigger_metadata: dict[str, Any] = field(default_factory=dict)
+    package: Finding | None = None
 
 
 @dataclass(slots=True, eq=False)
