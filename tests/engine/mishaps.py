@@ -35,6 +35,7 @@ class Sabotage:
     drops_strays: bool = False
     forgets_wakes: bool = False
     trusts_stale_posts: bool = False
+    hides_late_pendings: bool = False
 
 
 @dataclass(frozen=True)
@@ -78,7 +79,7 @@ def draw_mood(rng: Random) -> Mood:
     is_late = rng.random() < 0.15
     return Mood(
         crash=rng.choice([0, 0, 0.01, 0.05]),
-        stall=rng.choice([0, 0, 0.01]),
+        stall=rng.choice([0, 0, 0.01, 0.1]),
         lost=0.5 if is_late else rng.choice([0, 0.05, 0.3]),
         refused=rng.choice([0, 0.05]),
         unsent=rng.choice([0, 0.05, 0.3]),

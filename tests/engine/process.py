@@ -51,7 +51,7 @@ if TYPE_CHECKING:
     from tests.engine.simulation import Simulation
 
 Result = TypeVar("Result")
-STALL_PAUSE = 300.0
+STALL_PAUSE = 60.0
 
 
 class Died(BaseException):
@@ -114,6 +114,10 @@ class Process:
             await self._stand_still()
         if self.is_dead:
             raise Died
+
+    @property
+    def has_just_stood_still(self) -> bool:
+        return self._stalled_until > 0 and self.sim.now < self._stalled_until + LONGEST_STALL
 
     async def _stand_still(self) -> None:
         now = self.sim.now
@@ -227,14 +231,18 @@ class _Store:
 
         async def save() -> None:
             nonlocal is_noted
-            await sim.store.save_status(held, progress)
-            is_noted = sim.status_token_now(held) == held.token
+            is_late = sim.status_token_now(held) != held.token
+            if not (is_late and sim.sabotage.hides_late_pendings):
+                await sim.store.save_status(held, progress)
+            is_noted = not is_late
 
         try:
             await self._do(save)
         finally:
             if not is_noted and progress.posted is not None:
                 sim.forge.excuse(progress.posted.owner)
+                if not progress.posted.status.state.is_final:
+                    sim.forge.excuse(progress.posted.owner)  # the end may have been said before, and is said again
 
     def _held(self, claim: Claim) -> Claim:
         if self._sim.sabotage.ignores_fencing:
@@ -267,7 +275,8 @@ class _Quay:
         return result
 
     async def request_repo_build(self, order: BuildOrder) -> BuildRecord:
-        self._sim.note_order(order, self._process.store.claimed_at[order.repository])
+        is_old = self._process.has_just_stood_still  # and may go on with a claim that it has lost
+        self._sim.note_order(order, 0.0 if is_old else self._process.store.claimed_at[order.repository])
         try:
             return await self._call(REQUEST, lambda: self._sim.registry.request_repo_build(order))
         finally:

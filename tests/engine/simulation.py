@@ -47,6 +47,7 @@ from buildbot.ports import (
 )
 from buildbot.registry.quay import QuayRegistry
 from buildbot.sandbox.quay import Quay
+from buildbot.sandbox.quay_builds import FINAL
 from buildbot.sandbox.quay_builds import Build as QuayBuild
 from buildbot.sandbox.quay_courses import Course
 from buildbot.sandbox.quay_faults import Fault
@@ -348,7 +349,7 @@ class Simulation:
             return
 
     async def _someone_cancels_in_quay(self) -> None:
-        if alive := [build for build in self.quay.builds if build.phase not in ("complete", "error", "cancelled")]:
+        if alive := [build for build in self.quay.builds if build.phase not in FINAL]:
             unlucky = self.rng.choice(alive)
             if self.quay.cancel_in_ui(unlucky.id):
                 self.cancelled_by_people.add(unlucky.id)
@@ -400,7 +401,7 @@ class Simulation:
     def _is_about_to_end(self, claim: Claim) -> bool:
         """Whether the pass over a claim will find that nothing is left to do, so that nothing is due any more."""
         follows = claim.builds[0].seen.quay_id if len(claim.builds) == 1 else None
-        return follows is not None and self.quay.build(follows).phase in ("complete", "error", "cancelled")
+        return follows is not None and self.quay.build(follows).phase in FINAL
 
     def note_saved(self, claim: Claim, changes: Sequence[BuildChange]) -> None:
         """The store has taken these."""
@@ -477,8 +478,8 @@ class Simulation:
         self._surprise(self._ada_cancels)
         for quay_id, since in self._known_strays.items():
             stray = self.quay.build(quay_id)
-            is_alive = stray.phase not in ("complete", "error", "cancelled", "expired")
-            if is_alive and since < claimed_at and overlap(stray.tags, order.image_tags):
+            is_rival = stray.repository == order.repository and stray.phase not in (*FINAL, "expired")
+            if is_rival and since < claimed_at and overlap(stray.tags, order.image_tags):
                 self.defects.append(f"{mark} was asked for while a stray could still write its tags")
 
     def note_order_ended(self, order: BuildOrder) -> None:
