@@ -434,7 +434,8 @@ class Store(Protocol):
         """Give every repository back that this instance holds, due as it was: it is about to stop."""
 
     async def followed(self, builds: Collection[BuildId]) -> Mapping[BuildId, frozenset[str]]:
-        """For those of the ids that are known: every build at the registry that the row follows or has followed."""
+        """For those of the ids that are known: every build at the registry that the row follows or has followed, and
+        every stray of it that is over, or was waited for in vain."""
 
     async def claim_statuses(self, now: datetime, lease: timedelta, limit: int) -> tuple[DueStatus, ...]:
         """Take statuses that are due, finals first."""

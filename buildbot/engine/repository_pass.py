@@ -453,14 +453,15 @@ class RepositoryPass:
         return age >= (limits.expired_grace if record.phase == "expired" else limits.give_up_after)
 
     async def _unfollowed(self, record: BuildRecord) -> BuildId | None:
-        """The build whose mark this is, if no row follows the record."""
+        """The build whose mark this is, if no row follows the record and nobody is done with it as a stray."""
         if (mark := read_mark(record.archive_url)) is None:
             return None
         owner, attempt = mark
         if (build := self._builds.get(owner)) is not None:
             is_followed = record.id == build.seen.quay_id or record.id in build.seen.ended
             is_in_flight = build.seen.quay_id is None and attempt == build.seen.attempt
-            return None if is_followed or is_in_flight else owner
+            if is_followed or is_in_flight:
+                return None
         followed = await self._tools.store.followed([owner])
         return owner if owner in followed and record.id not in followed[owner] else None
 

@@ -91,13 +91,17 @@ def give_up(connection: Connection, owner: str) -> None:
 
 
 def followed(connection: Connection, ids: Collection[BuildId]) -> Mapping[BuildId, frozenset[str]]:
-    """For the known ids: the registry's builds that the row follows or has followed."""
+    """For the known ids: the registry's builds that the row follows or has followed, and its strays that are over."""
     rows = connection.execute(select(builds).where(builds.c.id.in_(list(ids)))).all()
-    known = [codec.read_build(row) for row in rows]
-    return {
-        build.id: frozenset((*build.seen.ended, *((build.seen.quay_id,) if build.seen.quay_id else ())))
-        for build in known
-    }
+    over = select(strays.c.build, strays.c.quay_id).where(
+        strays.c.build.in_(list(ids)), strays.c.finished_at.is_not(None)
+    )
+    known: dict[BuildId, set[str]] = {}
+    for build in (codec.read_build(row) for row in rows):
+        known[build.id] = {*build.seen.ended, *((build.seen.quay_id,) if build.seen.quay_id else ())}
+    for row in connection.execute(over):
+        known.get(BuildId(row.build), set()).add(row.quay_id)
+    return {build_id: frozenset(quay_ids) for build_id, quay_ids in known.items()}
 
 
 def next_due(connection: Connection, now: datetime) -> datetime | None:

@@ -91,7 +91,8 @@ class FakeStore:
         self.strays.extend(strays)
 
     async def followed(self, builds: Collection[BuildId]) -> Mapping[BuildId, frozenset[str]]:
-        return {build: frozenset() for build in builds}
+        over = [stray for stray in self.strays if stray.finished_at]
+        return {build: frozenset(stray.quay_id for stray in over if stray.build == build) for build in builds}
 
     def told(self, build: BuildId = ONE) -> list[str]:
         """The steps written down for a build, in order."""
@@ -312,6 +313,22 @@ async def test_a_stray_is_cancelled_once_and_holds_its_tags_until_it_has_ended()
     await it.look()
     assert "request" in it.quay.calls
     assert not [call for call in it.quay.calls if call.startswith("cancel")]
+
+
+@pytest.mark.parametrize("phase", ["waiting", "expired"])
+async def test_a_stray_that_quay_never_ends_is_not_waited_for_twice(phase: str) -> None:
+    it = World()
+    build = it.add(planned(attempt=2, asked_at=NOW))
+    it.strays = (Stray("late", build.id, ("tag1",), phase, NOW - timedelta(days=2), is_cancelled=True),)
+    it.quay.records.append(BuildRecord("late", phase, ("tag1",), NOW, f"https://x/y.tar.gz#{mark_of(build.id, 1)}"))
+    await it.look()
+    assert it.seen().because == "waits for a late build (late)"
+    assert it.store.strays[-1].finished_at is not None
+    it.strays = ()
+    await it.look()
+    await it.look()
+    assert "request" in it.quay.calls
+    assert len(it.store.strays) == 1
 
 
 async def test_the_usual_build_time_is_learned_from_what_succeeds() -> None:

@@ -226,6 +226,14 @@ async def test_every_build_that_a_row_followed_is_known(world: World) -> None:
     assert followed == {build.id: frozenset({"q-1", "q-2"}), other.id: frozenset()}
 
 
+async def test_a_stray_that_is_over_is_known_with_its_build(world: World) -> None:
+    build = await world.build("a", "b")
+    claim = await world.claim()
+    running, over = replace(STRAY, build=build.id), replace(STRAY, build=build.id, quay_id="q-over", finished_at=START)
+    await world.store.save_strays(claim, [running, over])
+    assert await world.store.followed([build.id]) == {build.id: frozenset({"q-over"})}
+
+
 async def test_the_next_due_is_the_earliest_that_nobody_holds(world: World) -> None:
     assert await world.store.next_due(START) is None
     await world.build("a", "b")
