@@ -7,7 +7,8 @@ on as it comes, in constant memory.
 
 The address is signed and bound to one build. It opens nothing once the build is final, and until then for as long as
 that takes: a build may wait in Quay's queue without end, and Quay retries by itself. Nothing in it is a secret of the
-forge's, so it does no harm that Quay shows it to everybody who may write to the repository.
+forge's, so it does no harm that Quay shows it to everybody who may write to the repository; it is in no log all the
+same.
 """
 
 from __future__ import annotations
@@ -16,7 +17,10 @@ import asyncio
 import base64
 import hashlib
 import hmac
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from contextlib import aclosing, asynccontextmanager
+from dataclasses import dataclass
+from datetime import timedelta
 
 import structlog
 
@@ -24,13 +28,11 @@ from buildbot.archives.assembly import ArchiveError, Assembly
 from buildbot.domain.build import Build, BuildId, BuildPhase
 from buildbot.engine.pacing import Clock
 from buildbot.engine.sites import ForgeSite
-from buildbot.ports import CallError, NoSuchBuild, Store
+from buildbot.ports import CallError, NoSuchBuild, Store, StoreUnavailable
 
 log = structlog.get_logger(__name__)
 
 KEY = "archives"
-LARGEST_BYTES = 2 * 1024**3
-MOST_AT_ONCE = 16
 PIECE_BYTES = 64 * 1024
 OPENS = frozenset({BuildPhase.REQUESTING, BuildPhase.WAITING, BuildPhase.BUILDING})
 
@@ -43,6 +45,37 @@ class ArchiveTrouble(Exception):
     """The source could not be passed on; `str()` is for the build's page."""
 
 
+@dataclass(frozen=True, slots=True)
+class RelayLimits:
+    """What archives may use up: bytes (of one, packed and unpacked), how many at once, and time.
+
+    `room`: how long one waits for another to end; `longest`: how long one may take, whatever slows it down.
+    """
+
+    largest_bytes: int = 2 * 1024**3
+    most_at_once: int = 16
+    room: timedelta = timedelta(minutes=5)
+    longest: timedelta = timedelta(hours=1)
+
+
+class Archive:
+    """An archive on its way: go through its pieces, which may end with ArchiveTrouble, and close it in any case."""
+
+    def __init__(self, first: bytes, rest: AsyncGenerator[bytes, None]) -> None:
+        self._first = first
+        self._rest = rest
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        """The pieces, once."""
+        yield self._first
+        async for piece in self._rest:
+            yield piece
+
+    async def aclose(self) -> None:
+        """Let go of the forge's side of it, wherever it stands."""
+        await self._rest.aclose()
+
+
 class ArchiveRelay:
     """Signs addresses of archives and opens them. `public_url` is how builders reach the bot; None: they cannot."""
 
@@ -52,14 +85,14 @@ class ArchiveRelay:
         forges: Mapping[str, ForgeSite],
         public_url: str | None,
         clock: Clock,
-        largest_bytes: int = LARGEST_BYTES,
+        limits: RelayLimits | None = None,
     ) -> None:
         self._store = store
         self._forges = forges
         self._public_url = public_url
         self._clock = clock
-        self._largest_bytes = largest_bytes
-        self._room = asyncio.Semaphore(MOST_AT_ONCE)
+        self._limits = limits or RelayLimits()
+        self._room = asyncio.Semaphore(self._limits.most_at_once)
         self._key: bytes | None = None
 
     async def url_of(self, build: Build) -> str | None:
@@ -68,14 +101,13 @@ class ArchiveRelay:
             return None
         return f"{self._public_url}/archives/{build.id}.{await self._signature(build.id)}.tar.gz"
 
-    async def open(self, token: str) -> AsyncIterator[bytes]:
-        """The archive behind an address, in pieces. Its first piece has been made, so what it begins with is sound.
+    async def open(self, token: str) -> Archive:
+        """The archive behind an address. Its first piece has been made, so what it begins with is sound.
 
-        Raises NoSuchArchive, ArchiveTrouble; trouble that comes later ends the pieces with ArchiveTrouble.
+        Raises NoSuchArchive, ArchiveTrouble, StoreUnavailable.
         """
         pieces = self._pieces(await self._build_of(token))
-        first = await anext(pieces)
-        return _again(first, pieces)
+        return Archive(await anext(pieces), pieces)
 
     async def _build_of(self, token: str) -> Build:
         build_id, _, signature = token.partition(".")
@@ -96,26 +128,50 @@ class ArchiveRelay:
         digest = hmac.new(self._key, build.encode("utf-8", "replace"), hashlib.sha256).digest()
         return base64.urlsafe_b64encode(digest).decode().rstrip("=")
 
-    async def _pieces(self, build: Build) -> AsyncIterator[bytes]:
-        with structlog.contextvars.bound_contextvars(build=build.id, repository=build.source.full_name):
-            try:
-                async with self._room:
-                    async for piece in self._assembled(build):
-                        yield piece
-            except (CallError, ArchiveError) as error:
-                log.warning("archive not passed on", because=str(error))
-                await self._store.note(build.id, f"the source archive was not passed on: {error}", self._clock.now())
-                raise ArchiveTrouble(str(error)) from error
-            log.info("archive passed on")
+    async def _pieces(self, build: Build) -> AsyncGenerator[bytes, None]:
+        told = log.bind(build=build.id, source=build.source.full_name)
+        try:
+            async with self._place(), aclosing(self._assembled(build)) as assembled:
+                async for piece in assembled:
+                    yield piece
+        except (CallError, ArchiveError, ArchiveTrouble) as error:
+            told.warning("archive not passed on", because=str(error))
+            await self._note(build, f"the source archive was not passed on: {error}")
+            raise ArchiveTrouble(str(error)) from error
+        except (GeneratorExit, asyncio.CancelledError):
+            told.info("archive not taken to its end")
+            raise
+        told.info("archive passed on")
 
-    async def _assembled(self, build: Build) -> AsyncIterator[bytes]:
+    async def _note(self, build: Build, what: str) -> None:
+        try:
+            await self._store.note(build.id, what, self._clock.now())
+        except StoreUnavailable as away:
+            log.warning("note not taken", build=build.id, because=str(away))
+
+    @asynccontextmanager
+    async def _place(self) -> AsyncIterator[None]:
+        seconds = self._limits.room.total_seconds()
+        try:
+            async with asyncio.timeout(seconds):
+                await self._room.acquire()
+        except TimeoutError:
+            raise ArchiveTrouble(
+                f"{self._limits.most_at_once} others are being passed on, and none of them ended in {seconds:g} s"
+            ) from None
+        try:
+            yield
+        finally:
+            self._room.release()
+
+    async def _assembled(self, build: Build) -> AsyncGenerator[bytes, None]:
         site = self._forges.get(build.source.forge)
         if site is None:
             raise ArchiveTrouble(f"the forge {build.source.forge} is no longer configured")
-        assembly = Assembly(largest_bytes=self._largest_bytes)
+        assembly = Assembly(largest_bytes=self._limits.largest_bytes)
         held = assembly.begin_source()
         async with site.forge.archive(build.source.full_name, build.commit or "") as chunks:
-            async for chunk in chunks:
+            async for chunk in self._in_time(chunks):
                 for start in range(0, len(chunk), PIECE_BYTES):
                     held += await asyncio.to_thread(assembly.feed, chunk[start : start + PIECE_BYTES])
                     if len(held) >= PIECE_BYTES:
@@ -126,8 +182,9 @@ class ArchiveRelay:
             held += assembly.add_file(build.request.revision_file, f"{build.commit}\n".encode())
         yield held + assembly.finish()
 
-
-async def _again(first: bytes, rest: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    yield first
-    async for piece in rest:
-        yield piece
+    async def _in_time(self, chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+        until = self._clock.monotonic() + self._limits.longest.total_seconds()
+        async for chunk in chunks:
+            if self._clock.monotonic() > until:
+                raise ArchiveTrouble(f"passing it on took longer than {self._limits.longest}")
+            yield chunk
