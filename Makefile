@@ -35,10 +35,10 @@ types: $(READY)  ## strict type checking of package and tests
 	$(BIN)/mypy
 
 unit: $(READY)   ## unit tests, architecture test, simulation, documentation
-	$(BIN)/pytest -q --ignore=tests/stories
+	$(BIN)/pytest -q --numprocesses=auto --ignore=tests/stories
 
 stories: $(READY) ## stories through the front door, on the sandboxes
-	$(BIN)/pytest -q tests/stories
+	$(BIN)/pytest -q --numprocesses=4 tests/stories
 
 format: $(READY) ## rewrite the formatting
 	$(BIN)/ruff format .
