@@ -185,7 +185,7 @@ def _repository(found: Fields) -> Repository:
         full_name=found.name("full_name"),
         private=found.flag("private"),
         default_branch=found.name("default_branch"),
-        html_url=found.name("html_url"),
+        html_url=found.maybe_name("html_url") or "",
     )
 
 
