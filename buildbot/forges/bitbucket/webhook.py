@@ -78,7 +78,7 @@ class BitbucketWebhook:
             before=before,
             after=commit,
             commit=commit,
-            archive=self._archive(source, commit),
+            archive=archive_at(self._url, source, commit),
             forced=change.maybe_flag("forced"),
             message=None if new is None else new.within("target").maybe_text("message"),
             pusher=pusher,
@@ -99,10 +99,14 @@ class BitbucketWebhook:
             html_url=_page(repository),
         )
 
-    def _archive(self, source: Source, commit: str | None) -> Archive:
-        # The zip: a tar.gz is sent as application/x-tar-gz, which Quay's builder does not take.
-        url = f"{self._url}/{quoted(source.full_name)}/get/{{sha}}.zip"
-        return Archive(url=url, root=f"/{top_directory(source.full_name, commit)}" if commit else "")
+
+def archive_at(url: str, source: Source, commit: str | None) -> Archive:
+    """A commit's archive at the site `url`: the zip.
+
+    A tar.gz is sent as application/x-tar-gz, which Quay's builder does not take.
+    """
+    address = f"{url.rstrip('/')}/{quoted(source.full_name)}/get/{{sha}}.zip"
+    return Archive(url=address, root=f"/{top_directory(source.full_name, commit)}" if commit else "")
 
 
 def top_directory(full_name: str, sha: str) -> str:

@@ -73,7 +73,7 @@ class BitbucketDataCenterWebhook:
             before=before,
             after=after,
             commit=commit,
-            archive=self._archive(source),
+            archive=archive_at(self._url, source),
             pushed_at=_pushed_at(delivery),
             message=None if tip is None or tip.maybe_raw("id") != commit else tip.maybe_text("message"),
             pusher=_pusher(delivery.maybe_within("actor")),
@@ -92,9 +92,11 @@ class BitbucketDataCenterWebhook:
             html_url=self._url + repository_path(full_name),
         )
 
-    def _archive(self, source: Source) -> Archive:
-        url = f"{self._url}/rest/api/latest{repository_path(source.full_name)}/archive?at={{sha}}&format=zip"
-        return Archive(url=url, root="", is_direct=False)
+
+def archive_at(url: str, source: Source) -> Archive:
+    """A repository's archive by the API below `url`, for the bot alone."""
+    address = f"{url.rstrip('/')}/rest/api/latest{repository_path(source.full_name)}/archive?at={{sha}}&format=zip"
+    return Archive(url=address, root="", is_direct=False)
 
 
 def _commit(ref: str, after: str | None, tip: Fields | None) -> str | None:

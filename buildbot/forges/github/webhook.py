@@ -84,7 +84,7 @@ class GitHubWebhook:
             before=before,
             after=after,
             commit=_commit(ref, after, head),
-            archive=self._archive(source),
+            archive=archive_at(self._url, source),
             pushed_at=_pushed_at(repository),
             forced=push.maybe_flag("forced"),
             changed_paths=_changed_paths(push, ref, before, after),
@@ -106,9 +106,11 @@ class GitHubWebhook:
             html_url=web_address(repository, "html_url"),
         )
 
-    def _archive(self, source: Source) -> Archive:
-        url = f"{self._url}/{quoted(source.full_name)}/archive/{{sha}}.tar.gz"
-        return Archive(url=url, root=f"/{source.name}-{{sha}}")
+
+def archive_at(url: str, source: Source) -> Archive:
+    """A repository's archive at the site `url`."""
+    address = f"{url.rstrip('/')}/{quoted(source.full_name)}/archive/{{sha}}.tar.gz"
+    return Archive(url=address, root=f"/{source.name}-{{sha}}")
 
 
 def _why_unsigned(headers: Mapping[str, bytes]) -> str:

@@ -87,7 +87,7 @@ class GitLabWebhook:
             before=before,
             after=after,
             commit=commit,
-            archive=self._archive(source),
+            archive=archive_at(self._url, source),
             message=_message(push, commit),
             pusher=push.maybe_text("user_username") or push.maybe_text("user_name"),
             compare_url=_compare_url(source, before, after),
@@ -106,10 +106,14 @@ class GitLabWebhook:
             html_url=web_address(project, "web_url"),
         )
 
-    def _archive(self, source: Source) -> Archive:
-        # The zip: a tar.gz is sent as application/octet-stream, which Quay's builder takes for a Dockerfile.
-        url = f"{self._url}/{quoted(source.full_name)}/-/archive/{{sha}}/{source.name}-{{sha}}.zip"
-        return Archive(url=url, root=f"/{source.name}-{{sha}}")
+
+def archive_at(url: str, source: Source) -> Archive:
+    """A project's archive at the site `url`: the zip.
+
+    A tar.gz is sent as application/octet-stream, which Quay's builder takes for a Dockerfile.
+    """
+    address = f"{url.rstrip('/')}/{quoted(source.full_name)}/-/archive/{{sha}}/{source.name}-{{sha}}.zip"
+    return Archive(url=address, root=f"/{source.name}-{{sha}}")
 
 
 def _is_push(event: str, payload: Fields) -> bool:
