@@ -76,13 +76,14 @@ def in_json(config: Config, checks: list[Check]) -> dict[str, object]:
 def summary(config: Config, checks: list[Check]) -> list[str]:
     """What stands at the end: how it came out, and where the forges' webhooks are to be pointed."""
     from buildbot.cli.check_reach import webhook_urls
+    from buildbot.cli.rights import EVENTS
 
     count = {verdict: sum(check.verdict is verdict for check in checks) for verdict in Verdict}
-    hooks = [f"  {key}: {url}" for key, url in webhook_urls(config).items()]
+    hooks = [f"  {key}: {url} ({EVENTS[config.forges[key].kind]})" for key, url in webhook_urls(config).items()]
     return [
         f"{count[Verdict.FINE]} fine, {count[Verdict.WRONG]} wrong, {count[Verdict.UNKNOWN]} not to be told",
         "",
-        "Webhooks (content type application/json, only push events, a secret of webhook_secrets):",
+        "Webhooks (content type application/json, a secret of webhook_secrets), and the events they are for:",
         *hooks,
     ]
 

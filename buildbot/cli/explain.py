@@ -17,9 +17,10 @@ from buildbot.cli.hypothetical import PLACEHOLDER_SHA, Assumptions, hypothetical
 from buildbot.cli.naming import read_ref, read_sha, read_source
 from buildbot.cli.options import DEFAULT_FILE, AsJson, ConfigFile, load_or_exit
 from buildbot.config import Config
+from buildbot.domain.build import BuildRequest
 from buildbot.domain.pattern import deciding, matches
 from buildbot.domain.push import PushEvent, RefKind, Source
-from buildbot.domain.rule import Planned, Rule, RulePlan, Skipped, Supersede, plan_builds, planned
+from buildbot.domain.rule import ArchiveRoute, Planned, Rule, RulePlan, Skipped, Supersede, plan_builds, planned
 from buildbot.web.hostile_text import shown
 
 NOTHING = 1
@@ -35,6 +36,9 @@ ChangedOption = Annotated[
 DefaultBranchOption = Annotated[
     str | None, typer.Option("--default-branch", metavar="NAME", help="The repository's; else main is assumed.")
 ]
+PrivateOption = Annotated[
+    bool, typer.Option("--private", help="The repository is private; else it is taken for a public one.")
+]
 
 
 def explain(
@@ -44,6 +48,7 @@ def explain(
     sha: ShaOption = None,
     changed: ChangedOption = None,
     default_branch: DefaultBranchOption = None,
+    private: PrivateOption = False,
     as_json: AsJson = False,
 ) -> None:
     """Say what a push would build, and why.
@@ -53,24 +58,30 @@ def explain(
     loaded = load_or_exit(config, secrets=False)
     forge, full_name = read_source(loaded, source)
     ref, commit = read_ref(ref), read_sha(sha) if sha else PLACEHOLDER_SHA
-    pushed = Source(forge, "", full_name, default_branch=default_branch or likely_default_branch(ref))
+    pushed = Source(forge, "", full_name, private, default_branch or likely_default_branch(ref))
     paths = tuple(path.removeprefix("./") for path in changed) if changed else None
     push = hypothetical_push(loaded.forges[forge], pushed, ref, commit, paths)
     plans = plan_builds(push, loaded.rules)
     if as_json:
-        typer.echo(json.dumps(in_json(push, plans), indent=2))
+        typer.echo(json.dumps(in_json(loaded, push, plans), indent=2))
     else:
         typer.echo(shown("\n".join(in_text(loaded, push, plans, Assumptions(not sha, not default_branch)))))
     raise typer.Exit(0 if planned(plans) else NOTHING)
 
 
-def request_body(plan: Planned) -> dict[str, object]:
-    """What requestRepoBuild is asked, but for the mark in the URL's fragment, since each attempt has its own."""
+def archive_url(config: Config, request: BuildRequest) -> str:
+    """Where Quay's builder is sent for the source; the bot's own address for it is not known before there is a
+    build."""
     from buildbot.registry.quay import ascii_url
 
+    return f"{config.server.public_url}/archives/…" if request.is_relayed else ascii_url(request.archive_url)
+
+
+def request_body(config: Config, plan: Planned) -> dict[str, object]:
+    """What requestRepoBuild is asked, but for the mark in the URL's fragment, since each attempt has its own."""
     request = plan.request
     body: dict[str, object] = {
-        "archive_url": ascii_url(request.archive_url),
+        "archive_url": archive_url(config, request),
         "docker_tags": list(request.image_tags),
         "tags": list(request.image_tags),
         "context": request.context,
@@ -79,7 +90,7 @@ def request_body(plan: Planned) -> dict[str, object]:
     return body | ({"pull_robot": request.pull_robot} if request.pull_robot else {})
 
 
-def in_json(push: PushEvent, plans: tuple[RulePlan, ...]) -> dict[str, object]:
+def in_json(config: Config, push: PushEvent, plans: tuple[RulePlan, ...]) -> dict[str, object]:
     """The same for programs; keys are only ever added."""
     return {
         "push": {
@@ -90,7 +101,7 @@ def in_json(push: PushEvent, plans: tuple[RulePlan, ...]) -> dict[str, object]:
             "default_branch": push.source.default_branch,
             "changed_paths": None if push.changed_paths is None else list(push.changed_paths),
         },
-        "builds": [_build_in_json(plan, push) for plan in planned(plans)],
+        "builds": [_build_in_json(config, plan, push) for plan in planned(plans)],
         "rules": [
             {"rule": plan.rule.name, "matched": isinstance(plan, Planned), "reason": _reason(plan, push)}
             for plan in plans
@@ -114,13 +125,14 @@ def in_text(config: Config, push: PushEvent, plans: tuple[RulePlan, ...], assume
     yield "Nothing would be built." if not count else f"{count} build{'' if count == 1 else 's'} would be planned."
 
 
-def _build_in_json(plan: Planned, push: PushEvent) -> dict[str, object]:
+def _build_in_json(config: Config, plan: Planned, push: PushEvent) -> dict[str, object]:
     return {
         "rule": plan.rule.name,
         "registry": plan.request.registry,
         "repository": plan.request.repository,
         "image_tags": list(plan.request.image_tags),
-        "request": request_body(plan),
+        "request": request_body(config, plan),
+        "archive": "relay" if plan.request.is_relayed else "direct",
         "status_context": plan.request.status_context,
         "supersede": str(plan.rule.supersede_for(push.kind)),
         "notes": list(plan.notes),
@@ -149,13 +161,26 @@ def _plan_in_text(config: Config, plan: RulePlan, push: PushEvent) -> Iterator[s
 def _request_in_text(config: Config, plan: Planned, push: PushEvent) -> Iterator[str]:
     request, registry = plan.request, config.registries[plan.request.registry]
     yield f"image        {request.repository}:{', '.join(request.image_tags)} at {registry.url}"
+    yield f"source       {_route_in_words(config, plan, push)}"
     yield f"status       {request.status_context}"
     yield f"supersede    {_supersede_in_words(plan.rule.supersede_for(push.kind), push.kind)}"
     yield from (f"note         {note}" for note in plan.notes)
     if plan.warning:
         yield f"warning      {plan.warning}"
     yield f"POST {registry.url}/api/v1/repository/{request.repository}/build/"
-    yield from json.dumps(request_body(plan), indent=2, ensure_ascii=False).splitlines()
+    yield from json.dumps(request_body(config, plan), indent=2, ensure_ascii=False).splitlines()
+
+
+def _route_in_words(config: Config, plan: Planned, push: PushEvent) -> str:
+    request = plan.request
+    if request.impossible:
+        return f"out of reach: {request.impossible}"
+    if request.is_relayed:
+        return f"through the bot: {archive_url(config, request)}"
+    if plan.rule.archive is ArchiveRoute.DIRECT or not plan.rule.can_relay:
+        public = "which refuses it, since the repository is private" if push.source.private else "if it is public"
+        return f"from the forge, {public}"
+    return "from the forge, if it is public; else through the bot"
 
 
 def _reason(plan: RulePlan, push: PushEvent) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import assert_never
-from urllib.parse import quote
 
 from buildbot.config import ForgeConfig, ForgeKind
 from buildbot.domain.push import Archive, PushEvent, Source
@@ -34,17 +33,30 @@ def hypothetical_push(
         before=None,
         after=sha,
         commit=sha,
-        archive=archive_at(forge, source),
+        archive=archive_at(forge, source, sha),
         changed_paths=changed,
     )
 
 
-def archive_at(forge: ForgeConfig, source: Source) -> Archive:
-    """Where a builder fetches the source, as the forge's webhook reader says it (a test compares the two)."""
+def archive_at(forge: ForgeConfig, source: Source, commit: str) -> Archive:
+    """Where a builder fetches the source, as the forge's webhook reader says it."""
+    from buildbot.forges.bitbucket import webhook as bitbucket
+    from buildbot.forges.bitbucket_datacenter import webhook as datacenter
+    from buildbot.forges.gitea import webhook as gitea
+    from buildbot.forges.github import webhook as github
+    from buildbot.forges.gitlab import webhook as gitlab
+
     match forge.kind:
         case ForgeKind.GITHUB:
-            url = f"{forge.url}/{quote(source.full_name)}/archive/{{sha}}.tar.gz"
-            return Archive(url, f"/{source.name}-{{sha}}")
+            return github.archive_at(forge.url, source)
+        case ForgeKind.GITLAB:
+            return gitlab.archive_at(forge.url, source)
+        case ForgeKind.GITEA | ForgeKind.FORGEJO:
+            return gitea.archive_at(forge.url, source, is_forgejo=forge.kind is ForgeKind.FORGEJO)
+        case ForgeKind.BITBUCKET:
+            return bitbucket.archive_at(forge.url, source, commit)
+        case ForgeKind.BITBUCKET_DATACENTER:
+            return datacenter.archive_at(forge.url, source)
         case _ as never:
             assert_never(never)
 

@@ -10,8 +10,10 @@ from collections.abc import Iterable
 
 from buildbot.cli.options import WRONG, fail
 from buildbot.config import Config
+from buildbot.config.kinds import KINDS
 from buildbot.config.mistakes import did_you_mean, shown
 from buildbot.domain.build import Build
+from buildbot.domain.pattern import is_literal
 from buildbot.domain.rule import Rule
 
 SHORTEST_ID = 6
@@ -31,7 +33,14 @@ def read_source(config: Config, written: str) -> tuple[str, str]:
     if not colon and len(config.forges) > 1:
         choice = " or ".join(f"{key}:{name}" for key in config.forges)
         fail(f"--source: there are several forges; write {choice}", WRONG)
-    return prefix or next(iter(config.forges)), name
+    forge = prefix or next(iter(config.forges))
+    if wrong := KINDS[config.forges[forge].kind].source.mistake(name) or _is_pattern(name):
+        fail(f"--source: {wrong}", WRONG)
+    return forge, name
+
+
+def _is_pattern(name: str) -> str | None:
+    return None if is_literal(name) else f"{shown(name)} is a pattern; name one repository"
 
 
 def read_ref(written: str) -> str:

@@ -121,12 +121,12 @@ def told() -> Iterator[None]:
 
 @contextmanager
 def _opened(config: Config) -> Iterator[Store]:
+    from buildbot.bootstrap import open_store
     from buildbot.store.database import BadDatabase
-    from buildbot.store.sql_store import SqlStore
 
     _refuse_unknown_place(config)
     try:
-        store = SqlStore(config.store.url)
+        store = open_store(config)
     except BadDatabase as bad:
         fail(str(bad), WRONG)
     with store:

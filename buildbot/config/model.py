@@ -18,9 +18,14 @@ from buildbot.domain.rule import Rule
 
 
 class ForgeKind(StrEnum):
-    """The forges this version speaks to."""
+    """The forges this version speaks to. Forgejo is spoken to as Gitea is; only its archives are of more use."""
 
     GITHUB = "github"
+    GITLAB = "gitlab"
+    GITEA = "gitea"
+    FORGEJO = "forgejo"
+    BITBUCKET = "bitbucket"
+    BITBUCKET_DATACENTER = "bitbucket-datacenter"
 
 
 class RegistryKind(StrEnum):
@@ -49,7 +54,8 @@ class StoreConfig:
 
 @dataclass(frozen=True, slots=True)
 class ForgeConfig:
-    """One `[forges.KEY]`: either with `token`, or with `app_id` and `private_key` (PEM text). URLs end without a slash.
+    """One `[forges.KEY]`: with `token`, or at GitHub with `app_id` and `private_key` (PEM text). URLs end without a
+    slash.
 
     Read without secrets, `webhook_secrets` is empty and the others are None.
     """

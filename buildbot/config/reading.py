@@ -8,10 +8,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from buildbot.config import conflicts, rules, shape, tables
+from buildbot.config import conflicts, forges, rules, shape, tables
 from buildbot.config.locate import positions
 from buildbot.config.mistakes import BadConfig, Mistake, Position, Report
-from buildbot.config.model import Config
+from buildbot.config.model import Config, ForgeKind, RegistryKind
 from buildbot.config.secrets import Secrets
 from buildbot.config.shaping import unknown_key
 
@@ -43,12 +43,13 @@ def read(
     _check_top(report, document)
     fetching = Secrets(environ, base, report, wanted=secrets)
     server, store = tables.server(report, document), tables.store(report, document, fetching)
-    forges, registries = tables.forges(report, document, fetching), tables.registries(report, document, fetching)
+    read_forges = forges.forges(report, document, fetching)
+    registries = tables.registries(report, document, fetching)
     read_rules = rules.rules(report, document)
     conflicts.check(report, read_rules)
     if report.mistakes or server is None or store is None:
         raise BadConfig(report.mistakes)
-    return Config(file, server, store, forges, registries, tuple(read_rules.values()), report.warnings)
+    return Config(file, server, store, read_forges, registries, tuple(read_rules.values()), report.warnings)
 
 
 def _text(path: Path) -> str:
@@ -103,7 +104,7 @@ def _check_top(report: Report, document: Mapping[str, Any]) -> None:
     for key in document:
         if key in shape.Document.model_fields:
             continue
-        for table, kinds in (("forges", shape.FORGE_URLS), ("registries", shape.REGISTRY_URLS)):
+        for table, kinds in (("forges", tuple(ForgeKind)), ("registries", tuple(RegistryKind))):
             if key in kinds:
                 report.mistake((key,), f"unknown table; write [{table}.{key}]")
                 break

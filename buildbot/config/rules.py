@@ -8,17 +8,29 @@ from __future__ import annotations
 
 import posixpath
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
-from buildbot.config import durations, shape
+from buildbot.config import durations, forges, shape
+from buildbot.config.kinds import KINDS
 from buildbot.config.mistakes import Place, Report, did_you_mean, listed, shown
+from buildbot.config.model import ForgeKind
 from buildbot.config.shaping import Shaped, shaped
 from buildbot.config.values import split_prefix
 from buildbot.domain import image, pattern
 from buildbot.domain.push import RefKind
-from buildbot.domain.rule import DEFAULT_DOCKERFILE, Rule, Supersede
+from buildbot.domain.rule import DEFAULT_DOCKERFILE, ArchiveRoute, Rule, Supersede
 
+_PUBLIC_URL = "write public_url into [server], an address at which Quay's builders reach the bot"
 _NEEDED = frozenset({"name", "source", "repository", "branches", "tags", "image_tags", "status_context"})
+
+
+@dataclass(frozen=True, slots=True)
+class _Around:
+    """What the rest of the file says that a rule depends on."""
+
+    kinds: Mapping[str, ForgeKind]
+    can_relay: bool
 
 
 def rules(report: Report, document: Mapping[str, Any]) -> dict[int, Rule]:
@@ -32,8 +44,14 @@ def rules(report: Report, document: Mapping[str, Any]) -> dict[int, Rule]:
     read_all = {number: shaped(report, shape.RuleTable, table, ("rules", number)) for number, table in enumerate(raw)}
     tables = {number: table for number, table in read_all.items() if table is not None}
     _check_names(report, {number: read.table.name for number, read in tables.items() if "name" not in read.wrong})
-    made = ((number, _rule(report, ("rules", number), read)) for number, read in tables.items())
+    around = _Around(forges.kinds(document), _has_public_url(document))
+    made = ((number, _rule(report, ("rules", number), read, around)) for number, read in tables.items())
     return {number: rule for number, rule in made if rule is not None}
+
+
+def _has_public_url(document: Mapping[str, Any]) -> bool:
+    server = document.get("server")
+    return isinstance(server, dict) and "public_url" in server
 
 
 def _check_names(report: Report, names: Mapping[int, str]) -> None:
@@ -45,28 +63,34 @@ def _check_names(report: Report, names: Mapping[int, str]) -> None:
         first.setdefault(name, number)
 
 
-def _rule(report: Report, place: Place, read: Shaped[shape.RuleTable]) -> Rule | None:
+def _rule(report: Report, place: Place, read: Shaped[shape.RuleTable], around: _Around) -> Rule | None:
     table = read.table
     forge, source = _reference(report, (*place, "source"), table.source, "forges")
     registry, repository = _reference(report, (*place, "repository"), table.repository, "registries")
+    kind = around.kinds.get(forge or "")
+    is_named = _check_source(report, place, read, kind, source)
     _check_refs(report, place, read)
     _check_lists(report, place, read)
     _check_placeholders(report, place, read)
     _check_dockerfile(report, place, read)
-    if read.wrong & _NEEDED or forge is None or registry is None:
+    _check_archive(report, place, read, kind, can_relay=around.can_relay)
+    if read.wrong & _NEEDED or forge is None or registry is None or not is_named:
         return None
-    return Rule(
-        name=table.name,
-        forge=forge,
-        source=source,
-        registry=registry,
-        repository=repository,
+    named = Rule(table.name, forge, source, registry, repository, can_relay=around.can_relay)
+    return _completed(named, table)
+
+
+def _completed(rule: Rule, table: shape.RuleTable) -> Rule:
+    return replace(
+        rule,
         branches=tuple(table.branches),
         tags=tuple(table.tags),
         paths=tuple(table.paths),
         image_tags=tuple(table.image_tags),
         context="" if table.context == "." else table.context,
         dockerfile=table.dockerfile or None,
+        archive=ArchiveRoute(table.archive),
+        revision_file=table.revision_file or None,
         status_context=table.status_context,
         supersede=Supersede(table.supersede) if table.supersede else None,
         pull_robot=table.pull_robot or None,
@@ -87,6 +111,15 @@ def _reference(report: Report, place: Place, written: str, kind: str) -> tuple[s
     else:
         report.mistake(place, f"{shown(prefix)} is none of the {kind}{did_you_mean(prefix, known)}")
     return None, name
+
+
+def _check_source(
+    report: Report, place: Place, read: Shaped[shape.RuleTable], kind: ForgeKind | None, name: str
+) -> bool:
+    wrong = KINDS[kind].source.mistake(name) if kind and "source" not in read.wrong else None
+    if wrong:
+        report.mistake((*place, "source"), wrong)
+    return wrong is None
 
 
 def _check_refs(report: Report, place: Place, read: Shaped[shape.RuleTable]) -> None:
@@ -172,6 +205,26 @@ def _check_dockerfile(report: Report, place: Place, read: Shaped[shape.RuleTable
             f"{shown(dockerfile)} is outside the context {shown(context)}; both are written from the "
             f"repository's root, as in {shown(example)}",
         )
+
+
+def _check_archive(
+    report: Report, place: Place, read: Shaped[shape.RuleTable], kind: ForgeKind | None, *, can_relay: bool
+) -> None:
+    if {"archive", "revision_file"} & read.wrong:
+        return
+    route, has_file = ArchiveRoute(read.table.archive), bool(read.table.revision_file)
+    not_direct = KINDS[kind].not_direct if kind else ""
+    at_archive, at_file = (*place, "archive"), (*place, "revision_file")
+    if route is ArchiveRoute.DIRECT and has_file:
+        report.mistake(at_file, 'is put in by the bot, past which archive = "direct" leads; leave one of the two away')
+    elif route is ArchiveRoute.DIRECT and not_direct:
+        report.mistake(at_archive, f'{not_direct}; write archive = "relay"')
+    elif route is ArchiveRoute.RELAY and not can_relay:
+        report.mistake(at_archive, f'"relay" is the way through the bot; {_PUBLIC_URL}')
+    elif has_file and not can_relay:
+        report.mistake(at_file, f"is put in by the bot, through which the source then goes; {_PUBLIC_URL}")
+    elif route is ArchiveRoute.AUTO and not_direct and not can_relay:
+        report.mistake(place, f"{not_direct}, so the source has to go through the bot; {_PUBLIC_URL}")
 
 
 def _braced(names: frozenset[str] | set[str]) -> str:

@@ -2,13 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from buildbot.config import shape, values
+from buildbot.config.kinds import KINDS
+from buildbot.config.model import ForgeKind
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
+
+
+def _needs(key: str, kinds: Iterable[ForgeKind]) -> dict[str, Any]:
+    of_these = {"properties": {"kind": {"enum": sorted(kinds)}}, "required": ["kind"]}
+    return {"if": of_these, "then": {"required": [key]}}
+
+
 _CHOICES: dict[str, dict[str, Any]] = {
-    "ForgeTable": {"oneOf": [{"required": ["token"]}, {"required": ["app_id", "private_key"]}]},
+    "ForgeTable": {
+        "oneOf": [{"required": ["token"]}, {"required": ["app_id", "private_key"]}],
+        "allOf": [
+            _needs("token", (kind for kind, about in KINDS.items() if not about.has_apps)),
+            _needs("url", (kind for kind, about in KINDS.items() if not about.home)),
+        ],
+    },
     "RuleTable": {"anyOf": [{"required": ["branches"]}, {"required": ["tags"]}]},
 }
 

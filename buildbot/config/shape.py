@@ -15,11 +15,10 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from buildbot.config import durations, values
 from buildbot.config.model import ForgeKind, RegistryKind, Server
 from buildbot.domain.lifecycle import Limits
-from buildbot.domain.rule import DEFAULT_STATUS_CONTEXT, Supersede
+from buildbot.domain.rule import DEFAULT_STATUS_CONTEXT, ArchiveRoute, Supersede
 
-FORGE_URLS = {ForgeKind.GITHUB: "https://github.com"}
 REGISTRY_URLS = {RegistryKind.QUAY: "https://quay.io"}
-FORGES_OF_LATER = ("gitlab", "gitea", "forgejo", "bitbucket", "gogs", "azure", "sourcehut")
+FORGES_OF_LATER = ("gogs", "azure", "sourcehut")
 REGISTRIES_OF_LATER = ("dockerhub", "docker", "ghcr", "harbor", "ecr", "gcr", "gitlab")
 REQUIRED = "x-required"
 
@@ -85,7 +84,8 @@ class ServerTable(Table):
     public_url: Url = _optional(
         "",
         "https://builds.example.com",
-        "How forges and browsers reach the bot. Statuses then link to the bot's page of the build instead of Quay's.",
+        "How forges, browsers and Quay's builders reach the bot. Statuses then link to the bot's page of the build "
+        "instead of Quay's, and private source can be built.",
     )
 
 
@@ -108,28 +108,34 @@ class ForgeTable(Table):
     kind: Annotated[str, AfterValidator(values.one_of(*ForgeKind, later=FORGES_OF_LATER)), _words(*ForgeKind)] = (
         _required("github", "Which API the forge speaks.")
     )
-    url: Url = _optional("", "https://github.com", "The forge's address. For GitHub https://github.com if left out.")
+    url: Url = _optional(
+        "",
+        "https://github.com",
+        "The forge's address. If left out: https://github.com, https://gitlab.com or https://bitbucket.org, by kind; "
+        "gitea, forgejo and bitbucket-datacenter need it.",
+    )
     api_url: Url = _optional(
         "",
         "https://api.github.com",
-        "The address of the forge's API. Derived from url: https://api.github.com, or {url}/api/v3 for GitHub "
-        "Enterprise.",
+        "The address of the forge's API. Derived from url: https://api.github.com, {url}/api/v3 for GitHub "
+        "Enterprise, {url}/api/v4 for GitLab, {url}/api/v1 for Gitea and Forgejo, https://api.bitbucket.org/2.0, "
+        "{url}/rest/api/latest for Bitbucket Data Center.",
     )
     webhook_secrets: list[Secret] = _required(
         ["env:GITHUB_WEBHOOK_SECRET"],
-        "The secrets that sign webhook deliveries; a delivery may use any of them, so that they can be rotated.",
+        "The secrets that prove webhook deliveries; a delivery may use any of them, so that they can be rotated.",
     )
     token: Secret = _optional(
-        "", "env:GITHUB_TOKEN", "A token that may write commit statuses. Either this, or app_id and private_key."
+        "",
+        "env:GITHUB_TOKEN",
+        "A token that may write commit statuses and read the source. At GitHub either this, or app_id and private_key.",
     )
     app_id: AppId = _optional("", 12345, "The id of the GitHub App to act as.")
     private_key: Secret = _optional(
         "", "file:/run/secrets/github-app.pem", "The GitHub App's private key, an RSA key in PEM form."
     )
     writes_per_minute: Annotated[int, AfterValidator(values.number(1, 10_000)), _numbers("integer", 1, 10_000)] = (
-        _optional(
-            60, 60, "How many statuses are written a minute with one credential, at most. GitHub itself allows 80."
-        )
+        _optional(60, 60, "How many statuses are written a minute with one credential, at most. GitHub allows 80.")
     )
 
 
@@ -174,8 +180,8 @@ class RuleTable(Table):
     name: Annotated[str, AfterValidator(values.rule_name)] = _required("api", "The rule's name, unique.")
     source: Annotated[str, AfterValidator(values.source)] = _required(
         "acme/api",
-        "The source repository, owner/name, also with wildcards (acme/*); forge:owner/name when there are several "
-        "forges.",
+        "The source repository, owner/name, also with wildcards (acme/*); group/subgroup/name at GitLab, KEY/slug or "
+        "~user/slug at Bitbucket Data Center; forge:owner/name when there are several forges.",
     )
     branches: list[Annotated[str, AfterValidator(values.ref_pattern)]] = _optional(
         [],
@@ -208,6 +214,18 @@ class RuleTable(Table):
     )
     context: Annotated[str, AfterValidator(values.path)] = _optional(
         ".", ".", "The folder that is sent to the builder, from the source repository's root."
+    )
+    archive: Annotated[str, AfterValidator(values.one_of(*ArchiveRoute)), _words(*ArchiveRoute)] = _optional(
+        str(ArchiveRoute.AUTO),
+        str(ArchiveRoute.AUTO),
+        "How Quay's builder gets at the source: direct from the forge, relay through the bot (which needs public_url), "
+        "or auto: direct where that works, else relay.",
+    )
+    revision_file: Annotated[str, AfterValidator(values.file_path)] = _optional(
+        "",
+        ".revision",
+        "A file to put into the source, from its root, that holds the commit's full sha. The source then goes through "
+        "the bot.",
     )
     supersede: Annotated[str, AfterValidator(values.one_of(*Supersede)), _words(*Supersede)] = _optional(
         "",

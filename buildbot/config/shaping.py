@@ -15,7 +15,7 @@ from pydantic import ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
-from buildbot.config import shape
+from buildbot.config import shape, values
 from buildbot.config.mistakes import Place, Report, did_you_mean, nearest
 
 T = TypeVar("T", bound=shape.Table)
@@ -72,6 +72,23 @@ def shaped(report: Report, model: type[T], raw: object, place: Place) -> Shaped[
             wrong_places.add(details["loc"])
         table = model.model_validate({key: value for key, value in raw.items() if key not in wrong})
     return Shaped(table, frozenset(wrong), frozenset(raw) - wrong, raw, frozenset(wrong_places))
+
+
+def each_shaped(
+    report: Report, document: Mapping[str, Any], name: str, model: type[T], example: str
+) -> Iterator[tuple[str, Shaped[T]]]:
+    """The tables below `[name.…]` by their keys, as far as they can be read; `example` is how one is written."""
+    tables = document.get(name, {})
+    if not isinstance(tables, dict):
+        report.mistake((name,), f"must be tables, each with a key of its own: {example}")
+        return
+    if not tables:
+        report.mistake((name,), f"there is none; write at least {example}")
+    for key, raw in tables.items():
+        if not values.KEY.fullmatch(key):
+            report.mistake((name, key), "is no key to name it by; use up to 63 letters, digits, dashes and underscores")
+        elif (read := shaped(report, model, raw, (name, key))) is not None:
+            yield key, read
 
 
 def _missing(report: Report, model: type[T], raw: Mapping[str, object], place: Place) -> Iterator[str]:

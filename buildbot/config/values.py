@@ -19,7 +19,7 @@ from buildbot.domain.rule import STATUS_CONTEXT_LENGTH
 
 KEY = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,62}")
 _RULE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
-_SOURCE = re.compile(r"[A-Za-z0-9._*?\[\]!-]+")
+_SOURCE = re.compile(r"~?[A-Za-z0-9._*?\[\]!@+-]+")
 _ROBOT = re.compile(r"[a-z0-9][a-z0-9._-]*\+[a-z0-9_][a-z0-9._-]*")
 _HOST = re.compile(r"[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.%a-z]+\]")
 _PREFIX = re.compile(r"([A-Za-z0-9_-]+):(.*)", re.DOTALL)
@@ -149,7 +149,7 @@ def split_prefix(text: str) -> tuple[str | None, str]:
 
 
 def source(text: str) -> str:
-    """ "owner/name", with wildcards or not, with a forge in front or not."""
+    """ "owner/name", with wildcards or not, with a forge in front or not; how deep it may be is the forge's affair."""
     _, name = split_prefix(text)
     if "://" in text or name.startswith(("//", "git@")):
         raise ValueError(f'{shown(text)} is an address; write owner/name, as in "acme/api"')
@@ -160,7 +160,7 @@ def source(text: str) -> str:
     if wrong := pattern.check(name):
         raise ValueError(f"{shown(text)} {wrong}")
     segments = name.split("/")
-    if name != "**" and (len(segments) != 2 or not all(map(_SOURCE.fullmatch, segments))):
+    if name != "**" and (len(segments) < 2 or not all(map(_SOURCE.fullmatch, segments))):
         raise ValueError(f'{shown(text)} is not owner/name, as in "acme/api" or "acme/*"')
     return text
 

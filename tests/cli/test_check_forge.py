@@ -1,20 +1,26 @@
-"""Doctor at GitHub: whose credential, which repositories, which rights; and nothing is posted."""
+"""Doctor at the forges: whose credential, which repositories, which rights; and nothing is posted."""
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from typing import Any, cast
 
 import httpx
 import pytest
 
+from buildbot.bootstrap import ForgeApi
 from buildbot.cli.check_forge import check_forge
 from buildbot.cli.checks import Check, Verdict
 from buildbot.config import ForgeConfig, ForgeKind
-from buildbot.domain.rule import Rule
+from buildbot.domain.rule import ArchiveRoute, Rule
 from buildbot.forges.github.api import Auth, GitHubApi, TokenAuth
 from buildbot.forges.github.app_auth import AppAuth
 from buildbot.sandbox.github import GitHub
+from tests.forges.test_contract import WORLDS
+from tests.forges.world import ForgeWorld
 
 pytestmark = pytest.mark.anyio
 RULE = Rule("api", "github", "acme/api", "quay", "acme/api", branches=("main",))
@@ -104,7 +110,7 @@ async def test_a_bad_token_ends_it() -> None:
 
 
 @pytest.mark.parametrize(("scope", "told"), [("repo", "is private"), ("repo:status", "may not even see it")])
-async def test_a_private_repository_is_wrong_since_no_builder_gets_its_source(scope: str, told: str) -> None:
+async def test_a_private_repository_is_wrong_where_no_builder_gets_its_source(scope: str, told: str) -> None:
     sandbox = github()
     credential = token(sandbox, scope)
     sandbox.set_private("acme/api")
@@ -112,6 +118,87 @@ async def test_a_private_repository_is_wrong_since_no_builder_gets_its_source(sc
     (wrong,) = [check for check in found if check.verdict is Verdict.WRONG]
     assert told in wrong.what
     assert "without credentials" in wrong.to_do
+
+
+async def test_a_private_repository_is_fine_where_its_source_goes_through_the_bot() -> None:
+    sandbox = github()
+    credential = token(sandbox, "repo")
+    sandbox.set_private("acme/api")
+    found = await checks(sandbox, credential, replace(RULE, can_relay=True))
+    assert verdicts(found) == ["fine"] * 4
+    assert "goes through the bot" in found[2].what
+
+
+async def test_a_private_repository_is_wrong_where_a_rule_goes_past_the_bot() -> None:
+    sandbox = github()
+    credential = token(sandbox, "repo")
+    sandbox.set_private("acme/api")
+    direct = replace(RULE, name="past", can_relay=True, archive=ArchiveRoute.DIRECT)
+    found = await checks(sandbox, credential, replace(RULE, can_relay=True), direct)
+    (wrong,) = [check for check in found if check.verdict is Verdict.WRONG]
+    assert 'leave archive = "direct" away' in wrong.to_do
+
+
+async def test_who_may_not_even_see_private_source_cannot_pass_it_on() -> None:
+    sandbox = github()
+    credential = token(sandbox, "repo:status")
+    sandbox.set_private("acme/api")
+    found = await checks(sandbox, credential, replace(RULE, can_relay=True))
+    (wrong,) = [check for check in found if check.verdict is Verdict.WRONG]
+    assert "public_url" not in wrong.to_do
+    assert "let the credential read the source" in wrong.to_do
+
+
+@asynccontextmanager
+async def forges(kind: type[Any]) -> AsyncIterator[ForgeWorld]:
+    sandbox = kind.new_sandbox()
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(sandbox.app)) as client:
+        yield kind(client, sandbox)
+
+
+async def asked(world: ForgeWorld, token: str | None = None, source: str = "acme/api") -> list[Check]:
+    kind, sandbox = ForgeKind(world.name), cast("Any", world.sandbox)
+    config = ForgeConfig(world.name, kind, sandbox.url, sandbox.api_url, (b"secret",), "told elsewhere", None, None, 60)
+    api = cast("ForgeApi", world.forge if token is None else world.forge_with(token))
+    rule = replace(RULE, forge=world.name, source=source, can_relay=True)
+    return [check async for check in check_forge(config, api, [rule], world.client)]
+
+
+@pytest.mark.parametrize("kind", WORLDS, ids=lambda kind: kind.name)
+async def test_every_forge_is_asked_the_same_and_nothing_is_posted(kind: type[Any]) -> None:
+    async with forges(kind) as world:
+        found = await asked(world)
+        assert verdicts(found)[1:] == ["fine", "fine"], found
+        assert found[0].verdict is not Verdict.WRONG
+        assert found[0].about.startswith(f"forge {world.name} (http")
+        assert world.shown(world.head) == []
+
+
+@pytest.mark.parametrize("kind", WORLDS, ids=lambda kind: kind.name)
+async def test_at_every_forge_private_source_goes_through_the_bot(kind: type[Any]) -> None:
+    async with forges(kind) as world:
+        world.hide()
+        found = await asked(world)
+        assert "acme/api is private: its source goes through the bot" in [check.what for check in found]
+        assert "wrong" not in verdicts(found)
+
+
+@pytest.mark.parametrize("kind", WORLDS, ids=lambda kind: kind.name)
+async def test_at_every_forge_a_token_that_is_none_is_wrong_in_its_words(kind: type[Any]) -> None:
+    async with forges(kind) as world:
+        found = await asked(world, token="no-token-of-anybody")
+        wrong = [check for check in found if check.verdict is Verdict.WRONG]
+        assert wrong
+        assert all(check.to_do for check in wrong)
+        assert "no-token-of-anybody" not in str(found)
+
+
+@pytest.mark.parametrize("kind", WORLDS, ids=lambda kind: kind.name)
+async def test_at_every_forge_a_repository_that_is_not_there_is_wrong(kind: type[Any]) -> None:
+    async with forges(kind) as world:
+        found = await asked(world, source="acme/gone")
+        assert verdicts(found)[1:] == ["wrong"]
+        assert "check the rule's `source`" in found[-1].to_do
 
 
 async def test_a_repository_that_is_not_there_is_one_line() -> None:

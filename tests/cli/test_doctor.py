@@ -39,8 +39,8 @@ async def test_all_fine_ends_with_0(tmp_path: Path) -> None:
             "",
             "7 fine, 0 wrong, 1 not to be told",
             "",
-            "Webhooks (content type application/json, only push events, a secret of webhook_secrets):",
-            "  github: /webhooks/github",
+            "Webhooks (content type application/json, a secret of webhook_secrets), and the events they are for:",
+            "  github: /webhooks/github (just the push event)",
         ]
         assert (world.quay.builds, world.github.repository("acme/api").statuses) == ([], [])
         assert not world.place.database.exists()

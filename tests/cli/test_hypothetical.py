@@ -3,30 +3,32 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
+import httpx
 import pytest
 
-from buildbot.cli.hypothetical import PLACEHOLDER_SHA, archive_at, hypothetical_push, likely_default_branch
-from buildbot.config import read
+from buildbot.cli.hypothetical import PLACEHOLDER_SHA, hypothetical_push, likely_default_branch
+from buildbot.config import ForgeConfig, ForgeKind, read
+from buildbot.config.kinds import KINDS
 from buildbot.domain.push import PushEvent, Source
-from buildbot.forges.github.webhook import GitHubWebhook
-from tests.config.files import ENVIRON, GOOD, forge
+from tests.config.files import ENVIRON, GOOD
+from tests.forges.test_contract import WORLDS
+from tests.forges.world import REPO, SECRET, ForgeWorld
 
 
-@pytest.mark.parametrize("url", ["https://github.com", "https://git.example.com/hub"])
-@pytest.mark.parametrize("full_name", ["acme/api", "Acme/a.b_c-d"])
-def test_the_archive_is_where_the_webhook_reader_says(url: str, full_name: str) -> None:
-    config = read(forge(url=f'"{url}"', token='"env:TOKEN"'), ENVIRON, base=Path("/nowhere")).forges["github"]
-    delivered = {
-        "ref": "refs/heads/main",
-        "before": "0" * 40,
-        "after": PLACEHOLDER_SHA,
-        "repository": {"id": 7, "full_name": full_name, "private": False},
-        "head_commit": None,
-    }
-    events = GitHubWebhook(forge="github", url=url).read("push", delivered)
-    assert isinstance(events, tuple)
-    assert archive_at(config, Source("github", "7", full_name)) == events[0].archive
+@pytest.mark.anyio
+@pytest.mark.parametrize("kind", WORLDS, ids=lambda kind: kind.name)
+async def test_the_archive_is_where_the_webhook_reader_says(kind: type[Any]) -> None:
+    sandbox = kind.new_sandbox()
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(sandbox.app)) as client:
+        world: ForgeWorld = kind(client, sandbox)
+        world.add_hook(SECRET)
+        push = world.read(await world.sandbox.commit_and_push(REPO, deliver=False))
+    config = ForgeConfig("forge", ForgeKind(kind.name), sandbox.url, sandbox.api_url, (), "t", None, None, 60)
+    made_up = hypothetical_push(config, push.source, push.ref, push.commit or "", None)
+    assert made_up.archive == push.archive
+    assert made_up.archive.is_direct is not bool(KINDS[config.kind].not_direct)
 
 
 def test_nothing_but_the_paths_is_left_unknown() -> None:

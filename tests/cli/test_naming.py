@@ -21,6 +21,12 @@ url = "https://git.example.com"
 webhook_secrets = ["env:HOOK"]
 token = "env:TOKEN"
 """
+LAB = """
+[forges.lab]
+kind = "gitlab"
+webhook_secrets = ["env:HOOK"]
+token = "env:TOKEN"
+"""
 RULE = """
 [[rules]]
 name = "api"
@@ -31,7 +37,7 @@ repository = "acme/api"
 
 
 def config(*, several: bool = False) -> Config:
-    return good(FORGE + (WORK if several else "") + REGISTRY + RULE, base=Path("/nowhere"))
+    return good(FORGE + (WORK + LAB if several else "") + REGISTRY + RULE, base=Path("/nowhere"))
 
 
 @pytest.mark.parametrize(
@@ -39,14 +45,18 @@ def config(*, several: bool = False) -> Config:
     [
         ("acme/api", False, ("github", "acme/api")),
         ("github:acme/api", False, ("github", "acme/api")),
-        ("work:acme/deep/api", True, ("work", "acme/deep/api")),
+        ("work:acme/web", True, ("work", "acme/web")),
+        ("lab:acme/deep/api", True, ("lab", "acme/deep/api")),
     ],
 )
 def test_a_source_is_read_with_its_forge(written: str, several: bool, read: tuple[str, str]) -> None:
     assert read_source(config(several=several), written) == read
 
 
-@pytest.mark.parametrize("written", ["", "acme", "/api", "acme/", "acme//api", "a b/c", "nobody:acme/api", ":acme/api"])
+@pytest.mark.parametrize(
+    "written",
+    ["", "acme", "/api", "acme/", "acme//api", "a b/c", "nobody:acme/api", ":acme/api", "acme/a/b", "acme/*", "!a/b"],
+)
 def test_what_is_no_source_is_refused(written: str) -> None:
     with pytest.raises(typer.Exit) as ended:
         read_source(config(), written)

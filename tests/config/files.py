@@ -29,6 +29,11 @@ branches = ["main"]
 repository = "acme/api"
 """
 
+SERVER = """
+[server]
+public_url = "https://builds.example.com"
+"""
+
 GOOD = FORGE + REGISTRY + RULE
 
 

@@ -9,8 +9,8 @@ import pytest
 from buildbot.config.rules import never_filled
 from buildbot.domain.image import VERSION_PATTERNS
 from buildbot.domain.pattern import Undecided, common
-from buildbot.domain.rule import Rule, Supersede
-from tests.config.files import FORGE, GOOD, REGISTRY, RULE, good, mistakes, only_mistake, rule
+from buildbot.domain.rule import ArchiveRoute, Rule, Supersede
+from tests.config.files import FORGE, GOOD, REGISTRY, RULE, SERVER, good, mistakes, only_mistake, rule
 
 TWO_FORGES = FORGE + FORGE.replace("forges.github", "forges.ghe")
 TWO_REGISTRIES = REGISTRY + REGISTRY.replace("registries.quay", "registries.own")
@@ -257,6 +257,84 @@ def test_what_cannot_be_decided_in_time_is_accepted() -> None:
     with pytest.raises(Undecided):
         common(tuple(tags), VERSION_PATTERNS)
     assert never_filled("{version}", [], tags) is None
+
+
+def _forge_of(kind: str) -> str:
+    own = "" if kind in {"github", "gitlab", "bitbucket"} else 'url = "https://git.example.com"\n'
+    return FORGE.replace('kind = "github"\n', f'kind = "{kind}"\n{own}')
+
+
+@pytest.mark.parametrize("has_address", [True, False])
+def test_a_rule_knows_whether_builders_reach_the_bot(has_address: bool) -> None:
+    [made] = good((SERVER if has_address else "") + GOOD).rules
+    assert (made.can_relay, made.archive, made.revision_file) == (has_address, ArchiveRoute.AUTO, None)
+
+
+def test_a_way_of_the_archive_and_a_revision_file_are_read() -> None:
+    [made] = good(SERVER + FORGE + REGISTRY + rule(archive='"relay"', revision_file='"./a//.revision"')).rules
+    assert (made.archive, made.revision_file) == (ArchiveRoute.RELAY, "a/.revision")
+
+
+@pytest.mark.parametrize(
+    ("kind", "keys", "key", "fragment"),
+    [
+        ("github", {"archive": '"relay"'}, ".archive", "write public_url into [server]"),
+        ("github", {"archive": '"relai"'}, ".archive", "did you mean relay?"),
+        ("github", {"revision_file": '".revision"'}, ".revision_file", "write public_url into [server]"),
+        ("github", {"revision_file": '"../x"'}, ".revision_file", "leaves the repository"),
+        ("github", {"revision_file": '"x/"'}, ".revision_file", "is a folder"),
+        ("gitea", {}, "", "has to go through the bot; write public_url"),
+        ("bitbucket-datacenter", {"source": '"ACME/web"'}, "", "has to go through the bot; write public_url"),
+    ],
+)
+def test_a_way_through_the_bot_needs_its_address(kind: str, keys: dict[str, str], key: str, fragment: str) -> None:
+    mistake = only_mistake(_forge_of(kind) + REGISTRY + rule(**keys))
+    assert mistake.key == f'rules "web"{key}'
+    assert fragment in mistake.what
+    if "public_url" in fragment:
+        assert mistakes(SERVER + _forge_of(kind) + REGISTRY + rule(**keys)) == ()
+
+
+@pytest.mark.parametrize(
+    ("kind", "more", "fragment"),
+    [
+        ("github", {"revision_file": '"x"'}, "leave one of the two away"),
+        ("gitea", {}, 'kind = "forgejo"'),
+        ("bitbucket-datacenter", {}, 'write archive = "relay"'),
+    ],
+)
+def test_a_direct_way_that_never_works_is_a_mistake(kind: str, more: dict[str, str], fragment: str) -> None:
+    mistake = only_mistake(SERVER + _forge_of(kind) + REGISTRY + rule(archive='"direct"', **more))
+    assert fragment in mistake.what
+
+
+@pytest.mark.parametrize("kind", ["github", "gitlab", "forgejo", "bitbucket"])
+@pytest.mark.parametrize("archive", ["auto", "direct"])
+def test_a_way_that_works_for_public_source_needs_nothing(kind: str, archive: str) -> None:
+    assert mistakes(_forge_of(kind) + REGISTRY + rule(archive=f'"{archive}"')) == ()
+
+
+@pytest.mark.parametrize(
+    ("kind", "source", "fragment"),
+    [
+        ("gitlab", "group/sub/web", None),
+        ("gitlab", "group/**", None),
+        ("gitlab", "web", "is not owner/name"),
+        ("bitbucket-datacenter", "~ada/web", None),
+        ("bitbucket-datacenter", "ACME/web/x", "is not KEY/slug"),
+        ("bitbucket", "acme/web/x", "is not owner/name"),
+        ("github", "~ada/web", "is not owner/name"),
+    ],
+)
+def test_a_source_is_named_as_its_forge_names_it(kind: str, source: str, fragment: str | None) -> None:
+    found = mistakes(SERVER + _forge_of(kind) + REGISTRY + rule(source=f'"{source}"'))
+    assert [mistake.key for mistake in found] == ([] if fragment is None else ['rules "web".source'])
+    assert all(fragment in mistake.what for mistake in found if fragment)
+
+
+def test_a_mistake_in_the_address_is_not_taken_for_its_absence() -> None:
+    text = '[server]\npublic_url = "builds"\n' + FORGE + REGISTRY + rule(archive='"relay"')
+    assert only_mistake(text).key == "server.public_url"
 
 
 def test_good_rules_beside_bad_ones_are_not_reported() -> None:

@@ -66,4 +66,7 @@ def test_choices_bounds_and_defaults_are_told() -> None:
         registry["properties"]["poll_interval"]["pattern"], registry["properties"]["poll_interval"]["default"]
     )
     assert forge["oneOf"] == [{"required": ["token"]}, {"required": ["app_id", "private_key"]}]
+    assert [one["then"]["required"] for one in forge["allOf"]] == [["token"], ["url"]]
+    assert forge["allOf"][1]["if"]["properties"]["kind"]["enum"] == ["bitbucket-datacenter", "forgejo", "gitea"]
+    assert rule["properties"]["archive"]["enum"] == ["auto", "direct", "relay"]
     assert rule["anyOf"] == [{"required": ["branches"]}, {"required": ["tags"]}]

@@ -1,4 +1,4 @@
-"""Server, store, forges and registries: what is read, and what is a mistake."""
+"""Server, store and registries: what is read, and what is a mistake."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from buildbot.config import read
-from tests.config.files import ENVIRON, FORGE, GOOD, REGISTRY, RULE, forge, good, mistakes, only_mistake, registry
+from tests.config.files import ENVIRON, FORGE, GOOD, REGISTRY, RULE, good, only_mistake, registry
 
 
 @pytest.mark.parametrize(
@@ -99,62 +99,6 @@ def test_mistakes_in_the_store_table(line: str, key: str, fragment: str) -> None
     assert fragment in mistake.what
     assert "pw" not in str(mistake)
     assert "ghp_" not in str(mistake)
-
-
-@pytest.mark.parametrize(
-    ("keys", "url", "api_url"),
-    [
-        ({}, "https://github.com", "https://api.github.com"),
-        ({"url": '"https://GitHub.com/"'}, "https://github.com", "https://api.github.com"),
-        ({"url": '"https://ghe.example.com"'}, "https://ghe.example.com", "https://ghe.example.com/api/v3"),
-        ({"url": '"http://127.0.0.1:1/x"', "api_url": '"http://[::1]:2/"'}, "http://127.0.0.1:1/x", "http://[::1]:2"),
-    ],
-)
-def test_the_address_of_the_api_follows_from_the_forge(keys: dict[str, str], url: str, api_url: str) -> None:
-    read_forge = good(forge(token='"env:TOKEN"', **keys)).forges["github"]
-    assert (read_forge.url, read_forge.api_url) == (url, api_url)
-
-
-@pytest.mark.parametrize(
-    ("keys", "key", "fragment"),
-    [
-        ({}, "", "has no credential"),
-        ({"token": '"env:TOKEN"', "app_id": "5"}, ".app_id", "stands beside token"),
-        ({"token": '"env:TOKEN"', "private_key": '"env:TOKEN"', "app_id": "[]"}, ".app_id", "must be text"),
-        ({"app_id": "5"}, ".app_id", "a GitHub App needs private_key too"),
-        ({"token": "5"}, ".token", 'must be text in quotes, as in token = "env:GITHUB_TOKEN"'),
-        ({"token": '"env:TOKEN"', "kind": '"githib"'}, ".kind", "did you mean github?"),
-        ({"token": '"env:TOKEN"', "kind": '"gitlab"'}, ".kind", "is not in this version; there is github"),
-        ({"token": '"env:TOKEN"', "kind": "5"}, ".kind", 'kind = "github"'),
-        ({"token": '"env:TOKEN"', "webhook_secrets": "[]"}, ".webhook_secrets", "every push would be refused"),
-        ({"token": '"env:TOKEN"', "webhook_secrets": '"x"'}, ".webhook_secrets", "must be a list of texts"),
-        ({"token": '"env:TOKEN"', "webhook_secrets": "{}"}, ".webhook_secrets", "must be a list of texts"),
-        ({"token": '"env:TOKEN"', "webhook_secret": '"x"'}, ".webhook_secret", "did you mean webhook_secrets?"),
-        ({"token": '"env:TOKEN"', "url": '"https://api.github.com"'}, ".url", "is the API"),
-        ({"token": '"env:TOKEN"', "url": '"https://github.com/acme"'}, ".url", "is a page"),
-        ({"token": '"env:TOKEN"', "writes_per_minute": "0"}, ".writes_per_minute", "from 1 to 10000"),
-        ({"token": '"env:TOKEN"', "writes_per_minute": "1.5"}, ".writes_per_minute", "a whole number"),
-        ({"token": '"env:TOKEN"', "writes_per_minute": "true"}, ".writes_per_minute", "a whole number"),
-    ],
-)
-def test_mistakes_in_a_forge(keys: dict[str, str], key: str, fragment: str) -> None:
-    found = mistakes(forge(**keys))
-    assert f"forges.github{key}" in {mistake.key for mistake in found if fragment in mistake.what}, found
-
-
-@pytest.mark.parametrize("missing", ["kind", "webhook_secrets"])
-def test_a_key_that_a_forge_needs_is_missed_in_the_line_of_its_table(missing: str) -> None:
-    lines = [line for line in GOOD.splitlines() if not line.startswith(missing) or line == 'kind = "quay"']
-    mistake = only_mistake("\n".join(lines))
-    assert (mistake.line, mistake.key) == (2, "forges.github")
-    assert mistake.what.startswith(f"{missing} is missing; write {missing} = ")
-
-
-def test_more_writes_than_github_allows_are_warned_of() -> None:
-    on_github = good(forge(token='"env:TOKEN"', writes_per_minute="100"))
-    elsewhere = good(forge(token='"env:TOKEN"', writes_per_minute="100", url='"https://ghe.example.com"'))
-    assert ["GitHub allows 80" in warning.what for warning in on_github.warnings] == [True]
-    assert elsewhere.warnings == ()
 
 
 def test_a_registry_is_read_with_its_limits() -> None:
