@@ -24,6 +24,7 @@ from buildbot import telemetry
 from buildbot.bootstrap import build_app
 from buildbot.cli import app
 from buildbot.config import Config, read, shape
+from buildbot.config.kinds import KINDS
 from buildbot.config.shaping import is_required
 from buildbot.domain.build import BuildPhase
 from buildbot.domain.decision import Decision
@@ -42,6 +43,7 @@ FORGES = (
 REGISTRIES = '[registries.quay]\nkind = "quay"\ntoken = "env:QUAY_TOKEN"\n'
 RULES = '[[rules]]\nname = "api"\nsource = "acme/api"\nbranches = ["main"]\nrepository = "acme/api"\n'
 SECRETS = {"GITHUB_WEBHOOK_SECRET": "hook-secret", "GITHUB_TOKEN": "github-token", "QUAY_TOKEN": "quay-token"}
+SECRETS |= {"CODEBERG_WEBHOOK_SECRET": "hook-secret", "CODEBERG_TOKEN": "forgejo-token"}
 COMMANDS: Any = typer.main.get_command(app)
 """The command line as a tree. Which library's classes these are is typer's affair, so they have no type here."""
 
@@ -212,8 +214,16 @@ def test_an_address_that_is_left_out_is_the_one_that_the_reference_tells(tmp_pat
         heading: {inline_code(row[0])[0]: inline_code(row[1]) for row in rows(section(CONFIGURATION, heading))}
         for heading in SECTIONS
     }
-    assert told["`[forges.KEY]`"]["url"] == [config.forges["github"].url]
+    assert told["`[forges.KEY]`"]["url"] == [about.home for about in KINDS.values() if about.home]
     assert told["`[registries.KEY]`"]["url"] == [config.registries["quay"].url]
+
+
+def test_the_table_of_forges_has_every_kind_with_its_addresses() -> None:
+    told = {row[0]: row[1:3] for row in rows(section(CONFIGURATION, "Kinds of forges"))}
+    assert told == {
+        f'`"{kind}"`': [f"`{about.home}`" if about.home else "yours", f"`{about.home_api or '{url}' + about.api_path}`"]
+        for kind, about in KINDS.items()
+    }
 
 
 def test_the_reference_has_every_placeholder_skip_mark_and_way_of_superseding() -> None:
@@ -232,8 +242,17 @@ async def test_the_table_of_routes_is_what_the_application_serves(tmp_path: Path
     async with application.router.lifespan_context(application):
         routes = [route for route in application.routes if isinstance(route, Route)]
     assert len(routes) == len(application.routes)
-    served = {(method, route.path) for route in routes for method in (route.methods or set()) - {"HEAD"}}
-    assert {tuple(inline_code(row[0])[0].split()) for row in rows(section(README, "HTTP"))} == served
+    told = [inline_code(row[0])[0].split() for row in rows(section(README, "HTTP"))]
+    assert sorted(taken(routes, method, path) for method, path in told) == sorted(route.path for route in routes)
+
+
+def taken(routes: list[Route], method: str, path: str) -> str:
+    """The one route that takes a request as it is told, with something in place of what stands in braces."""
+    example = re.sub(r"\{\w+\}", "x", path)
+    (found,) = (
+        one for one in routes if one.path_regex.match(example) and {method} == (one.methods or set()) - {"HEAD"}
+    )
+    return found.path
 
 
 def test_the_statuses_told_of_a_delivery_are_those_that_the_endpoint_gives() -> None:
