@@ -1,0 +1,132 @@
+"""Private source becomes images, on every forge: the builder fetches it through the bot, as quay-builder would."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+
+import pytest
+
+from buildbot.config import BadConfig
+from buildbot.domain.status import StatusState
+from tests.forges.bitbucket.world import BitbucketWorld
+from tests.forges.bitbucket_datacenter.world import BitbucketDataCenterWorld
+from tests.forges.gitea.world import ForgejoWorld, GiteaWorld
+from tests.forges.github.world import GitHubWorld
+from tests.forges.gitlab.world import GitLabWorld
+from tests.forges.world import ForgeWorld
+from tests.stories.forge_world import ForgeStory, forge_story
+from tests.stories.world import until
+
+pytestmark = pytest.mark.anyio
+FORGES = (GitHubWorld, GitLabWorld, GiteaWorld, ForgejoWorld, BitbucketWorld, BitbucketDataCenterWorld)
+SERVER = 'context = "server"\n'
+DOCKERFILE = "FROM alpine:3.20\nCOPY . /srv\n"
+
+
+@pytest.fixture
+async def story(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[ForgeStory]:
+    """A story at the forge that the test names, at GitHub where it names none."""
+    kind: type[ForgeWorld] = getattr(request, "param", GitHubWorld)
+    async with forge_story(kind, tmp_path) as made:
+        yield made
+
+
+@pytest.mark.parametrize("story", FORGES, indirect=True, ids=lambda kind: kind.name)
+async def test_private_source_is_built_through_the_bot(story: ForgeStory) -> None:
+    story.forge.hide()
+    story.rule = SERVER + 'revision_file = "server/.revision"'
+    async with story.bot():
+        push = await story.push(server__Dockerfile=DOCKERFILE, server__src__main="main", docs__index="docs")
+        status = await story.final_status(push.sha)
+        opened_later = await story.archive()
+    assert (status.state, story.is_relayed) == (StatusState.SUCCESS, True)
+    assert story.package.dockerfile == DOCKERFILE
+    assert story.package.context == {
+        "Dockerfile": DOCKERFILE.encode(),
+        "src/main": b"main",
+        ".revision": f"{push.sha}\n".encode(),
+    }
+    assert story.environ["FORGE_TOKEN"].rpartition(":")[2] not in str(story.build)
+    assert (opened_later.status_code, opened_later.json()) == (404, {"error": "not found"})
+
+
+@pytest.mark.parametrize(
+    ("story", "is_relayed"),
+    [
+        (GitHubWorld, False),
+        (GitLabWorld, False),
+        (GiteaWorld, True),
+        (ForgejoWorld, False),
+        (BitbucketWorld, False),
+        (BitbucketDataCenterWorld, True),
+    ],
+    indirect=["story"],
+    ids=lambda value: getattr(value, "name", ""),
+)
+async def test_public_source_comes_from_the_forge_only_where_its_archives_are_of_use(
+    story: ForgeStory, is_relayed: bool
+) -> None:
+    story.rule = SERVER
+    async with story.bot():
+        push = await story.push(server__Dockerfile=DOCKERFILE, README="read me")
+        status = await story.final_status(push.sha)
+    assert (status.state, story.is_relayed) == (StatusState.SUCCESS, is_relayed)
+    assert story.package.context == {"Dockerfile": DOCKERFILE.encode()}
+
+
+async def test_what_the_builder_needs_not_see_is_asked_of_the_bot_where_the_rule_says_so(story: ForgeStory) -> None:
+    story.rule = 'archive = "relay"'
+    async with story.bot():
+        push = await story.push(Dockerfile=DOCKERFILE)
+        status = await story.final_status(push.sha)
+    assert (status.state, story.is_relayed) == (StatusState.SUCCESS, True)
+
+
+@pytest.mark.parametrize("story", [GiteaWorld, BitbucketDataCenterWorld], indirect=True, ids=lambda kind: kind.name)
+async def test_where_builders_cannot_reach_the_bot_and_cannot_use_the_forge_it_does_not_start(
+    story: ForgeStory,
+) -> None:
+    story.is_public = False
+    with pytest.raises(BadConfig, match="public_url"):
+        async with story.bot():
+            raise AssertionError("it started")
+
+
+def _forbid(story: ForgeStory) -> None:
+    story.environ["FORGE_TOKEN"] = story.sandbox.issue_token("ci-bot", scopes=("repo:status",))
+
+
+def _fail(story: ForgeStory) -> None:
+    story.sandbox.faults.fail(500, on="tarball")
+
+
+def _talk_nonsense(story: ForgeStory) -> None:
+    story.sandbox.faults.nonsense(on="tarball")
+
+
+@pytest.mark.parametrize(
+    ("trouble", "why"), [(_forbid, "GitHub refused"), (_fail, "500"), (_talk_nonsense, "a page to log in?")]
+)
+async def test_source_that_cannot_be_had_ends_the_builder_and_the_page_says_why(
+    story: ForgeStory, trouble: Callable[[ForgeStory], None], why: str
+) -> None:
+    story.forge.hide()
+    trouble(story)
+    async with story.bot():
+        push = await story.push(Dockerfile=DOCKERFILE)
+        await until(lambda: bool(story.quay.builds))
+        steps = await story.steps(push)
+    assert story.package.why == "Unsupported kind of build package: application/json"
+    assert story.build.course.name == "no-archive"
+    (said,) = [step for step in steps if step.startswith("the source archive was not passed on: ")]
+    assert why in said
+
+
+async def test_a_dockerfile_that_is_not_there_is_found_missing_at_the_context(story: ForgeStory) -> None:
+    story.forge.hide()
+    story.rule = 'context = "server"'
+    async with story.bot():
+        await story.push(Dockerfile=DOCKERFILE, server__main="main")
+        await until(lambda: bool(story.quay.builds))
+    assert story.package.why == "Missing Dockerfile"
