@@ -123,6 +123,19 @@ async def test_source_that_cannot_be_had_ends_the_builder_and_the_page_says_why(
     assert why in said
 
 
+async def test_private_source_past_the_bot_ends_in_a_status_that_says_what_went_wrong(story: ForgeStory) -> None:
+    story.forge.hide()
+    story.is_public = False
+    story.quay.speed = 1000  # three attempts, five minutes
+    story.watch.run(50)
+    async with story.bot():
+        push = await story.push(Dockerfile=DOCKERFILE)
+        status = await story.final_status(push.sha)
+    assert story.package.why == "Missing Dockerfile"  # GitHub's 404 is text, which the builder takes for one
+    assert (status.state, story.is_relayed) == (StatusState.ERROR, False)
+    assert "could not use the source archive" in str(status.description)
+
+
 async def test_a_dockerfile_that_is_not_there_is_found_missing_at_the_context(story: ForgeStory) -> None:
     story.forge.hide()
     story.rule = 'context = "server"'
