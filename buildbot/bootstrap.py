@@ -92,6 +92,7 @@ def known_secrets(config: Config) -> tuple[str, ...]:
         for forge in config.forges.values()
         for secret in (
             forge.token,
+            (forge.token or "").rpartition(":")[2],  # without the account that Bitbucket's may be written with
             forge.private_key,
             *(one.decode("utf-8", "replace") for one in forge.webhook_secrets),
         )

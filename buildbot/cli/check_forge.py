@@ -35,6 +35,10 @@ from buildbot.ports import CallError
 
 _SEE = "check the rule's `source`, and that the credential covers the repository"
 _READ = "let the credential read the source, which goes through the bot (Contents: read; classic: repo)"
+_NO_PERSON = (
+    "Bitbucket packs archives for access tokens only: put one of the repository, project or workspace where `token` "
+    "points"
+)
 _RELAY = (
     "Quay's builder fetches the source without credentials and will be refused; set server.public_url to an address at "
     "which it reaches this bot, so that the source goes through it"
@@ -59,7 +63,7 @@ async def check_forge(
         return
     own = [rule for rule in rules if rule.forge == config.key]
     for name in dict.fromkeys(rule.source for rule in own if is_literal(rule.source)):
-        asking = _Asking(about, config.kind, api, probes)
+        asking = _Asking(about, config, api, probes)
         for check in await asking.about_repository(name, [rule for rule in own if rule.source == name]):
             yield check
         if config.kind is ForgeKind.GITHUB and hook_url and config.token:
@@ -117,13 +121,13 @@ class _Asking:
     """Questions about source repositories, and what their answers come to for the rules that name one."""
 
     about: str
-    kind: ForgeKind
+    config: ForgeConfig
     api: ForgeApi
     probes: _Probes
 
     async def about_repository(self, name: str, rules: Sequence[Rule]) -> list[Check]:
         there, posting = await self.probes.repository(name), await self.probes.posting(name)
-        statuses = _judged(self.about, posting, f"{name}: commit statuses", MAY_POST[self.kind])
+        statuses = _judged(self.about, posting, f"{name}: commit statuses", MAY_POST[self.config.kind])
         if there.result is ProbeResult.NO and posting.result is ProbeResult.YES:
             # Only GitHub's classic token with repo:status alone is such, and only about private repositories.
             told = f"{name} is private: the credential may not even see it"
@@ -141,6 +145,8 @@ class _Asking:
             return Check(self.about, Verdict.WRONG, f"{name} is private", _NOT_DIRECT)
         if not all(rule.can_relay for rule in rules):
             return Check(self.about, Verdict.WRONG, f"{name} is private", _RELAY)
+        if self.config.kind is ForgeKind.BITBUCKET and ":" in (self.config.token or ""):
+            return Check(self.about, Verdict.WRONG, f"{name} is private, and the token is a person's", _NO_PERSON)
         return Check(self.about, Verdict.FINE, f"{name} is private: its source goes through the bot")
 
 

@@ -18,9 +18,11 @@ from buildbot.config import ForgeConfig, ForgeKind
 from buildbot.domain.rule import ArchiveRoute, Rule
 from buildbot.forges.github.api import Auth, GitHubApi, TokenAuth
 from buildbot.forges.github.app_auth import AppAuth
+from buildbot.sandbox.bitbucket import Bitbucket
 from buildbot.sandbox.github import GitHub
+from tests.forges.bitbucket.world import BitbucketWorld
 from tests.forges.test_contract import WORLDS
-from tests.forges.world import ForgeWorld
+from tests.forges.world import REPO, ForgeWorld
 
 pytestmark = pytest.mark.anyio
 RULE = Rule("api", "github", "acme/api", "quay", "acme/api", branches=("main",))
@@ -158,7 +160,7 @@ async def forges(kind: type[Any]) -> AsyncIterator[ForgeWorld]:
 
 async def asked(world: ForgeWorld, token: str | None = None, source: str = "acme/api") -> list[Check]:
     kind, sandbox = ForgeKind(world.name), cast("Any", world.sandbox)
-    config = ForgeConfig(world.name, kind, sandbox.url, sandbox.api_url, (b"secret",), "told elsewhere", None, None, 60)
+    config = ForgeConfig(world.name, kind, sandbox.url, sandbox.api_url, (b"secret",), token, None, None, 60)
     api = cast("ForgeApi", world.forge if token is None else world.forge_with(token))
     rule = replace(RULE, forge=world.name, source=source, can_relay=True)
     return [check async for check in check_forge(config, api, [rule], world.client)]
@@ -199,6 +201,16 @@ async def test_at_every_forge_a_repository_that_is_not_there_is_wrong(kind: type
         found = await asked(world, source="acme/gone")
         assert verdicts(found)[1:] == ["wrong"]
         assert "check the rule's `source`" in found[-1].to_do
+
+
+async def test_a_persons_token_of_bitbucket_is_not_enough_for_private_source() -> None:
+    async with forges(BitbucketWorld) as world:
+        world.hide()
+        person = cast("Bitbucket", world.sandbox).issue_api_token("ci-bot", collaborator=REPO)
+        found = await asked(world, token=person)
+        (wrong,) = [check for check in found if check.verdict is Verdict.WRONG]
+        assert wrong.what == "acme/api is private, and the token is a person's"
+        assert "access tokens only" in wrong.to_do
 
 
 async def test_a_repository_that_is_not_there_is_one_line() -> None:

@@ -4,10 +4,17 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
+import httpx
 import pytest
 
+from buildbot.cli.commissioning import Wish, plan_wish
+from buildbot.config import ForgeConfig, ForgeKind
+from buildbot.domain.rule import Planned, Rule, plan_builds
 from tests.cli.sandboxes import Sandboxes, sandboxes
+from tests.forges.test_contract import WORLDS
+from tests.forges.world import REPO, SECRET, ForgeWorld
 
 pytestmark = pytest.mark.anyio
 START = ("builds", "start", "--rule", "api", "--ref")
@@ -60,6 +67,22 @@ async def test_what_cannot_be_started_is_refused_with_the_reason(
         assert told in result.stderr
         assert len(result.stderr.splitlines()) == 1
         assert await _listed(world) == []
+
+
+@pytest.mark.parametrize("kind", WORLDS, ids=lambda kind: kind.name)
+async def test_a_build_is_planned_at_every_forge_as_its_push_would_have_been(kind: type[Any]) -> None:
+    sandbox = kind.new_sandbox()
+    rule = Rule("api", kind.name, "acme/api", "quay", "acme/api", branches=("main",), can_relay=True)
+    config = ForgeConfig(kind.name, ForgeKind(kind.name), sandbox.url, sandbox.api_url, (), "t", None, None, 60)
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(sandbox.app)) as client:
+        world: ForgeWorld = kind(client, sandbox)
+        world.add_hook(SECRET)
+        pushed = world.read(await world.sandbox.commit_and_push(REPO, deliver=False))
+        asked, plan = await plan_wish(Wish(rule, REPO, "refs/heads/main", "ada"), world.forge, config)
+    (as_pushed,) = plan_builds(pushed, [rule])
+    assert isinstance(as_pushed, Planned)
+    assert (asked.commit, asked.request) == (pushed.commit, as_pushed.request)
+    assert (asked.source.repository_id, plan.notes) == (pushed.source.repository_id, ())
 
 
 async def test_a_pattern_builds_the_source_that_is_named(tmp_path: Path) -> None:

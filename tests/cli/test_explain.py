@@ -78,6 +78,49 @@ async def test_the_request_is_what_quay_is_sent(place: Place) -> None:
         assert wire.asked[0].url.path == f"/api/v1/repository/{build['repository']}/build/"
 
 
+def routes(place: Place, *more: str) -> list[str]:
+    lines = [line.strip() for line in place.run(*MAIN, *more).stdout.splitlines()]
+    return [line.removeprefix("source").strip() for line in lines if line.startswith("source ")]
+
+
+def test_the_way_of_the_source_is_told(place: Place) -> None:
+    assert routes(place) == ["from the forge, if it is public; else through the bot"] * 2
+    through = "through the bot: https://builds.example.com/archives/…"
+    assert routes(place, "--private") == [through] * 2
+    (api, _) = place.document(*MAIN, "--private")["builds"]
+    assert (api["archive"], api["request"]["context"]) == ("relay", "/")
+    assert api["request"]["archive_url"] == "https://builds.example.com/archives/…"
+    assert place.document(*MAIN)["builds"][0]["archive"] == "direct"
+
+
+def test_without_an_address_of_the_bot_source_comes_from_the_forge_alone(place: Place) -> None:
+    place.file.write_text(place.file.read_text().replace("public_url", "# public_url"))
+    assert routes(place) == ["from the forge, if it is public"] * 2
+    assert routes(place, "--private") == ["from the forge, which refuses it, since the repository is private"] * 2
+
+
+@pytest.mark.parametrize(
+    ("kind", "url", "request_url", "root"),
+    [
+        ("gitlab", "https://gitlab.com", f"https://gitlab.com/acme/api/-/archive/{SHA}/api-{SHA}.zip", f"/api-{SHA}"),
+        ("forgejo", "https://x.test", f"https://x.test/api/v1/repos/acme/api/archive/{SHA}.tar.gz", "/api"),
+        (
+            "bitbucket",
+            "https://bitbucket.org",
+            f"https://bitbucket.org/acme/api/get/{SHA}.zip",
+            f"/acme-api-{SHA[:12]}",
+        ),
+        ("gitea", "https://x.test", "https://builds.example.com/archives/…", "/"),
+        ("bitbucket-datacenter", "https://x.test", "https://builds.example.com/archives/…", "/"),
+    ],
+)
+def test_every_forge_is_explained(place: Place, kind: str, url: str, request_url: str, root: str) -> None:
+    text = place.file.read_text().replace('kind = "github"', f'kind = "{kind}"').replace("https://github.com", url)
+    place.file.write_text(text)
+    (api, _) = place.document(*MAIN, "--sha", SHA)["builds"]
+    assert (api["request"]["archive_url"], api["request"]["context"]) == (request_url, root)
+
+
 def test_a_made_up_commit_is_one_that_can_be_read(place: Place) -> None:
     assert place.document(*MAIN)["push"]["commit"] == PLACEHOLDER_SHA
 
