@@ -346,11 +346,16 @@ async def test_a_repository_is_described_under_its_present_name() -> None:
     assert found == Repository("7", "acme/api", True, "main", "https://github.test/acme/api")
 
 
-@pytest.mark.parametrize("lacking", sorted(SHOWN))
+@pytest.mark.parametrize("lacking", sorted(SHOWN.keys() - {"html_url"}))
 async def test_a_description_without_a_field_names_it(lacking: str) -> None:
     async with wired(answer(200, {**SHOWN, lacking: None})) as (client, _):
         with pytest.raises(Unanswered, match=f"{lacking} is null"):
             await api(client).repository(REPO)
+
+
+async def test_a_description_without_a_page_is_one_all_the_same() -> None:
+    async with wired(answer(200, {**SHOWN, "html_url": None})) as (client, _):
+        assert (await api(client).repository(REPO)).html_url == ""
 
 
 @pytest.mark.parametrize(
