@@ -74,6 +74,7 @@ def _rule(report: Report, place: Place, read: Shaped[shape.RuleTable], around: _
     _check_placeholders(report, place, read)
     _check_dockerfile(report, place, read)
     _check_archive(report, place, read, kind, can_relay=around.can_relay)
+    _check_revision_file(report, (*place, "revision_file"), read)
     if read.wrong & _NEEDED or forge is None or registry is None or not is_named:
         return None
     named = Rule(table.name, forge, source, registry, repository, can_relay=around.can_relay)
@@ -225,6 +226,19 @@ def _check_archive(
         report.mistake(at_file, f"is put in by the bot, through which the source then goes; {_PUBLIC_URL}")
     elif route is ArchiveRoute.AUTO and not_direct and not can_relay:
         report.mistake(place, f"{not_direct}, so the source has to go through the bot; {_PUBLIC_URL}")
+
+
+def _check_revision_file(report: Report, place: Place, read: Shaped[shape.RuleTable]) -> None:
+    table, context = read.table, "" if read.table.context == "." else read.table.context
+    if not table.revision_file or {"revision_file", "context", "dockerfile"} & read.wrong:
+        return
+    if table.revision_file == (table.dockerfile or posixpath.join(context, DEFAULT_DOCKERFILE)):
+        report.mistake(place, "is the Dockerfile, which it would replace; name a file that is not in the repository")
+    elif context and not table.revision_file.startswith(f"{context}/"):
+        example = posixpath.join(context, posixpath.basename(table.revision_file))
+        report.warn(
+            place, f"is outside the context {shown(context)}, so no build sees it; write it as in {shown(example)}"
+        )
 
 
 def _braced(names: frozenset[str] | set[str]) -> str:

@@ -296,6 +296,27 @@ def test_a_way_through_the_bot_needs_its_address(kind: str, keys: dict[str, str]
 
 
 @pytest.mark.parametrize(
+    ("keys", "wrong", "unwise"),
+    [
+        ({"revision_file": '"Dockerfile"'}, True, False),
+        ({"revision_file": '"server/Dockerfile"', "context": '"server"'}, True, False),
+        ({"revision_file": '"x/Prod"', "context": '"x"', "dockerfile": '"x/Prod"'}, True, False),
+        ({"revision_file": '"Dockerfile"', "dockerfile": '"Prod"'}, False, False),
+        ({"revision_file": '".revision"', "context": '"server"'}, False, True),
+        ({"revision_file": '"server2/.revision"', "context": '"server"'}, False, True),
+        ({"revision_file": '"server/.revision"', "context": '"server"'}, False, False),
+    ],
+)
+def test_a_revision_file_is_where_the_build_sees_it_and_not_the_dockerfile(
+    keys: dict[str, str], wrong: bool, unwise: bool
+) -> None:
+    text = SERVER + FORGE + REGISTRY + rule(**keys)
+    assert ["is the Dockerfile" in mistake.what for mistake in mistakes(text)] == [True] * wrong
+    if not wrong:
+        assert ['as in "server/.revision"' in warning.what for warning in good(text).warnings] == [True] * unwise
+
+
+@pytest.mark.parametrize(
     ("kind", "more", "fragment"),
     [
         ("github", {"revision_file": '"x"'}, "leave one of the two away"),
