@@ -349,13 +349,17 @@ class DueStatus:
 
 @dataclass(frozen=True, slots=True)
 class StatusProgress:
-    """What became of a due status: sent (`posted`), to be looked at again (`due`), or given up (`stopped`, why)."""
+    """What became of a due status: sent (`posted`), to be looked at again (`due`), or given up (`stopped`, why).
+
+    `delayed` says why it could not be sent yet, for people.
+    """
 
     posted: Posted | None
     due: datetime | None = None
     failures: int = 0
     failing_since: datetime | None = None
     stopped: str | None = None
+    delayed: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -368,13 +372,14 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class StatusReport:
-    """One commit status as it stands: what is wanted, what was last sent, why it was given up."""
+    """One commit status as it stands: what is wanted, what was last sent, why it was given up or is not sent yet."""
 
     context: str
     sha: str
     wanted: CommitStatus
     posted: Posted | None
     stopped: str | None
+    delayed: str = ""
 
 
 @dataclass(frozen=True, slots=True)

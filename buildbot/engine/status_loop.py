@@ -185,9 +185,9 @@ class StatusLoop:
             # One call as far as the forge's line goes: a credential that is remembered is no sign of life.
             await forge.site.line.call(lambda: self._attempt(status, forge, attempt))
         except Closed as closed:
-            return replace(as_it_was, due=closed.until)
+            return replace(as_it_was, due=closed.until, delayed=str(closed))
         except CallError as error:
-            return self._failed(status, as_it_was, error, attempt.line)
+            return replace(self._failed(status, as_it_was, error, attempt.line), delayed=str(error))
         return self._sent(status)
 
     async def _attempt(self, status: DueStatus, forge: StatusSite, attempt: _Attempt) -> None:

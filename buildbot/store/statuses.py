@@ -108,6 +108,7 @@ def save(connection: Connection, status: DueStatus, progress: StatusProgress) ->
         "failures": progress.failures,
         "failing_since": progress.failing_since,
         "stopped": case((table.c.owner == status.owner, progress.stopped), else_=None),
+        "delayed": progress.delayed or None,
         "due": case((is_current, progress.due), else_=table.c.due),
         "leased_until": None,
     }
@@ -130,7 +131,7 @@ def report(connection: Connection, build: BuildId) -> StatusReport | None:
     if row is None:
         return None
     wanted, posted = codec.read_status(row.wanted), codec.read_posted(row.posted)
-    return StatusReport(row.context, row.sha, wanted, posted, row.stopped)
+    return StatusReport(row.context, row.sha, wanted, posted, row.stopped, row.delayed or "")
 
 
 def _is_free(now: datetime) -> Any:

@@ -214,6 +214,7 @@ commit_statuses = Table(
     Column("failures", Integer, nullable=False, default=0),
     Column("failing_since", UtcTime),
     Column("stopped", Text),
+    Column("delayed", Text),
     Column("leased_until", UtcTime),
     Column("token", BigInteger, nullable=False, default=0),
     UniqueConstraint("forge", "repository_id", "sha", "context_key", name="commit_statuses_once"),

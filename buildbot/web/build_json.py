@@ -111,6 +111,7 @@ def _status(report: StatusReport, build: Build) -> dict[str, object]:
         "wanted": _commit_status(report.wanted),
         "posted": _posted(report.posted, build) if report.posted else None,
         "stopped": report.stopped,
+        "delayed": report.delayed,
     }
 
 

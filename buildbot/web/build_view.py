@@ -213,6 +213,8 @@ def _status(report: StatusReport | None, build: Build) -> tuple[Fact, ...]:
         facts.append(Fact("Wanted", _spoken(report.wanted)))
     if report.stopped:
         facts.append(Fact("Given up", report.stopped))
+    elif report.delayed:
+        facts.append(Fact("Not yet, because", report.delayed))
     return tuple(facts)
 
 

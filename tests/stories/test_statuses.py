@@ -72,7 +72,10 @@ async def test_a_build_has_at_most_four_writes_however_much_happens_to_it(world:
         world.quay.faults.off()
         world.quay.builds[0].stored_phase = "complete"
         assert (await world.final_status(pushed.sha)).state == "success"
-    assert states(world, pushed) == ["pending", "pending", "pending", "success"]
+    *pendings, final = states(world, pushed)
+    assert final == "success"
+    assert set(pendings) == {"pending"}
+    assert len(pendings) in {2, 3}  # the first word may already be "Building"
 
 
 async def test_a_description_fits_and_a_context_follows_its_template(world: World) -> None:

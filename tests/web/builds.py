@@ -50,11 +50,11 @@ def build(phase: BuildPhase = BuildPhase.BUILDING, **changes: Any) -> Build:
     return replace(made, **{name: value for name, value in changes.items() if name not in of_seen})
 
 
-def story(of: Build, *steps: str, posted: bool = True, stopped: str | None = None) -> BuildStory:
+def story(of: Build, *steps: str, posted: bool = True, stopped: str | None = None, delayed: str = "") -> BuildStory:
     """The story of a build whose wanted status stands at the forge (or does not)."""
     wanted = status_of(of, "https://builds.example/builds/1")
     sent = Posted(wanted, of.id, NOW, 1) if posted else None
-    report = StatusReport(of.request.status_context, of.commit or "", wanted, sent, stopped)
+    report = StatusReport(of.request.status_context, of.commit or "", wanted, sent, stopped, delayed)
     times = (BEGINNING + timedelta(seconds=65 * count) for count in range(len(steps)))
     return BuildStory(of, tuple(Step(at, what) for at, what in zip(times, steps, strict=True)), report)
 

@@ -61,6 +61,7 @@ def test_a_status_tells_what_is_wanted_what_was_posted_and_why_it_stopped() -> N
             "is_of_this_build": True,
         },
         "stopped": "no permission",
+        "delayed": "",
     }
 
 

@@ -402,3 +402,9 @@ async def test_a_build_of_the_real_store_has_a_page(tmp_path: Path) -> None:
     assert "Asking Quay to build acme/api:main, sha-1a2b3c4" in page.text
     assert f"Wanted {StatusState.PENDING}" in page.text
     assert unknown.status_code == 404
+
+
+async def test_a_page_says_why_a_status_is_not_posted_yet() -> None:
+    page = await read(story(build(P.WAITING), posted=False, delayed="GitHub does not accept the credential"))
+    assert "Not yet, because" in page.text
+    assert "GitHub does not accept the credential" in page.text

@@ -1,4 +1,4 @@
-"""Keys that every instance shares, such as the one that signs the addresses of source archives."""
+"""Keys that every instance shares (one signs the addresses of source archives), and why a status is delayed."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ down_revision = "0001"
 
 
 def upgrade() -> None:
-    """Make the table; a key is made when it is first needed."""
+    """Make the table, whose keys are made when first needed, and the column."""
+    op.add_column("commit_statuses", sa.Column("delayed", sa.Text(), nullable=True))
     op.create_table(
         "keys",
         sa.Column("name", sa.Text(), nullable=False),
