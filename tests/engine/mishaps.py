@@ -35,7 +35,6 @@ class Sabotage:
     drops_strays: bool = False
     forgets_wakes: bool = False
     trusts_stale_posts: bool = False
-    hides_late_pendings: bool = False
 
 
 @dataclass(frozen=True)
@@ -93,6 +92,15 @@ def draw_mood(rng: Random) -> Mood:
         chaos_ends=rng.choice([1800.0, 5400.0]),
         limits=limits,
     )
+
+
+def mood_that_shows(sabotage: Sabotage, mood: Mood) -> Mood:
+    """The mood, in which what was taken away would be missed soon."""
+    if sabotage.drops_strays:
+        return replace(mood, late_beyond_settle=True, lost=0.5, refused=0.8)
+    if sabotage.ignores_fencing:
+        return replace(mood, stall=0.1, processes=2)
+    return mood
 
 
 def draw_rules(rng: Random) -> tuple[Rule, ...]:

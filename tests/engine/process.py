@@ -225,24 +225,23 @@ class _Store:
 
     async def save_status(self, status: DueStatus, progress: StatusProgress) -> None:
         sim, held = self._sim, status
-        is_noted = False
+        is_noted = is_late = False
         if sim.sabotage.trusts_stale_posts:
             held = replace(status, version=sim.version_now(status))
 
         async def save() -> None:
-            nonlocal is_noted
+            nonlocal is_noted, is_late
             is_late = sim.status_token_now(held) != held.token
-            if not (is_late and sim.sabotage.hides_late_pendings):
-                await sim.store.save_status(held, progress)
+            await sim.store.save_status(held, progress)
             is_noted = not is_late
 
         try:
             await self._do(save)
         finally:
             if not is_noted and progress.posted is not None:
-                sim.forge.excuse(progress.posted.owner)
-                if not progress.posted.status.state.is_final:
-                    sim.forge.excuse(progress.posted.owner)  # the end may have been said before, and is said again
+                sim.forge.excuse(status.owner)
+            if is_late and not status.wanted.state.is_final:
+                sim.forge.excuse(status.owner)  # what another process has said meanwhile is said again
 
     def _held(self, claim: Claim) -> Claim:
         if self._sim.sabotage.ignores_fencing:

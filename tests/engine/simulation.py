@@ -63,6 +63,7 @@ from tests.engine.mishaps import (
     draw_mishap,
     draw_mood,
     draw_rules,
+    mood_that_shows,
 )
 from tests.engine.process import Died, Process
 from tests.engine.virtual_time import VirtualLoop
@@ -129,7 +130,7 @@ class Simulation:
         self.seed = seed
         self.sabotage = sabotage or Sabotage()
         self.rng = Random(seed)
-        self.mood = draw_mood(self.rng)
+        self.mood = mood_that_shows(self.sabotage, draw_mood(self.rng))
         self.rules = draw_rules(self.rng)
         self.pushes = draw_pushes(self.rng)
         self.clock = Clock(lambda: EPOCH + timedelta(seconds=self.now), lambda: self.now)
@@ -154,7 +155,7 @@ class Simulation:
         self._orders: dict[tuple[BuildId, int], BuildOrder] = {}
         self._processes: list[Process] = []
         self._store_turn = asyncio.Lock()
-        self._surprises = self.rng.choice([0, 1, 3])
+        self._surprises = 5 if self.sabotage.forgets_wakes else self.rng.choice([0, 1, 3])
         self._surprised: list[asyncio.Task[None]] = []
         self._is_judged = False
         self._names = 0
