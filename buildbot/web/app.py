@@ -23,8 +23,13 @@ def create_app(routes: Sequence[BaseRoute], running: Callable[[], AbstractAsyncC
     return Starlette(
         routes=list(routes),
         lifespan=lifespan,
-        exception_handlers={HTTPException: _in_json},
+        exception_handlers={HTTPException: _in_json, Exception: _unforeseen},
     )
+
+
+async def _unforeseen(_request: Request, _error: Exception) -> Response:
+    """A bug: told in the log by whoever runs the application, and to the caller without a word of it."""
+    return JSONResponse({"error": "something went wrong in the bot; its log says what"}, 500)
 
 
 async def _in_json(_request: Request, error: Exception) -> Response:
