@@ -69,7 +69,7 @@ class Rule:
     can_relay: bool = False
 
     def covers(self, source: Source) -> bool:
-        """Whether the rule speaks of this source repository. GitHub names compare without case."""
+        """Whether the rule speaks of this source repository. Names compare without case unless told otherwise."""
         return source.forge == self.forge and matches((self._case(self.source),), self._case(source.full_name))
 
     def _case(self, name: str) -> str:

@@ -330,7 +330,7 @@ class RepositoryPass:
 
     async def _read(self, reads: Mapping[BuildId, Action], busy: Iterable[BuildId]) -> None:
         """Read what is due: by one list for all, singly after a DELETE and where the list takes too long."""
-        singly = {build_id for build_id, action in reads.items() if self._is_read_singly(build_id, action)}
+        singly = [build_id for build_id, action in reads.items() if self._is_read_singly(build_id, action)]
         listed = {build_id: action for build_id, action in reads.items() if build_id not in singly}
         async with asyncio.TaskGroup() as group:
             for build_id in singly:
