@@ -3,8 +3,7 @@
 A pass holds nothing that matters: killed at any `await`, the rows say what was wanted, what was asked and what was
 seen, and the next pass goes on from there. What it does remember between passes (`Memory`) may be lost at any time.
 
-One list serves every build of the repository. It is also searched for marks of ours that no row follows: the late
-effect of a call whose answer was lost. Such a stray is cancelled once, and holds its image tags until it has ended.
+One list serves every build of the repository, and the strays (`strays.py`) besides.
 """
 
 from __future__ import annotations
@@ -19,8 +18,6 @@ import structlog
 
 from buildbot.domain.build import Build, BuildId, BuildPhase, mark_of, read_mark
 from buildbot.domain.lifecycle import (
-    CANCELLABLE,
-    ENDED_AT_QUAY,
     Absent,
     Action,
     CancelBuild,
@@ -51,15 +48,14 @@ from buildbot.domain.steps import steps
 from buildbot.engine.outcomes import accepted, average, failure_of, phase_in_list
 from buildbot.engine.pacing import DEFAULT_PAUSE, Clock, Closed, Line
 from buildbot.engine.sites import ForgeSite, RegistrySite
+from buildbot.engine.strays import Strays
 from buildbot.ports import (
     BuildChange,
     BuildOrder,
     BuildRecord,
     CallError,
     Claim,
-    NotSent,
     Store,
-    Stray,
     Unanswered,
     Wording,
 )
@@ -111,7 +107,7 @@ class RepositoryPass:
         self._builds = {build.id: build for build in claim.builds}
         self._saved = dict(self._builds)
         self._told = dict(self._builds)
-        self._strays = {stray.quay_id: stray for stray in claim.strays}
+        self._strays = Strays(claim, site, tools.store, tools.clock)
         self._deferred: datetime | None = None
         self._note_doubts(claim)
 
@@ -133,7 +129,7 @@ class RepositoryPass:
 
     def _decide_all(self) -> dict[BuildId, Action]:
         """The next step of every unfinished build, older ones first: they hold their image tags."""
-        holders = [Holder(stray.image_tags, f"a late build ({stray.quay_id[:8]})") for stray in self._strays.values()]
+        holders = self._strays.holders()
         actions: dict[BuildId, Action] = {}
         for build in [build for build in self._builds.values() if not build.is_final]:
             action = decide(build, self._scene(build, holders))
@@ -372,12 +368,11 @@ class RepositoryPass:
             return
         slow.pop(key, None)
         await self._fold_list(records, reads, busy)
-        await self._follow_strays(records)
+        await self._strays.follow(records, self._builds)
 
     def _list_since(self) -> datetime:
         asked = [build.seen.asked_at for build in self._builds.values() if build.seen.asked_at and not build.is_final]
-        found = [stray.found_at for stray in self._strays.values()]
-        return min([*asked, *found], default=self._now) - LIST_SINCE
+        return min([*asked, *self._strays.found_at()], default=self._now) - LIST_SINCE
 
     async def _fold_list(
         self, records: Sequence[BuildRecord], reads: Mapping[BuildId, Action], busy: set[BuildId]
@@ -420,62 +415,6 @@ class RepositoryPass:
         except (CallError, Closed) as error:
             log.warning("log not read", repository=self._claim.repository, quay_build=quay_id, because=str(error))
             return read
-
-    # ── strays ───────────────────────────────────────────────────────────────────────────────────────────────────────
-
-    async def _follow_strays(self, records: Sequence[BuildRecord]) -> None:
-        changed = [stray for record in records if (stray := await self._stray(record)) is not None]
-        if not changed:
-            return
-        cancelled = {stray.quay_id for stray in self._strays.values() if stray.is_cancelled}
-        self._strays.update({stray.quay_id: stray for stray in changed})
-        await self._tools.store.save_strays(self._claim, changed)
-        for stray in changed:
-            if stray.is_cancelled and stray.quay_id not in cancelled:
-                await self._cancel_stray(stray)
-        self._strays = {quay_id: stray for quay_id, stray in self._strays.items() if stray.finished_at is None}
-
-    async def _stray(self, record: BuildRecord) -> Stray | None:
-        """What is new about a stray, or None."""
-        known = self._strays.get(record.id)
-        if known is None:
-            if record.phase in ENDED_AT_QUAY or not (owner := await self._unfollowed(record)):
-                return None
-            log.warning("stray found", repository=self._claim.repository, quay_build=record.id, build=owner)
-            known = Stray(record.id, owner, record.tags, "", self._now)
-        finished = self._now if record.phase in ENDED_AT_QUAY or self._is_worn_out(known, record) else None
-        may_cancel = record.phase in CANCELLABLE and not known.is_cancelled and finished is None
-        now = replace(known, phase=record.phase, finished_at=finished, is_cancelled=known.is_cancelled or may_cancel)
-        return now if may_cancel or now != known else None
-
-    def _is_worn_out(self, known: Stray, record: BuildRecord) -> bool:
-        limits, age = self._site.limits, self._now - known.found_at
-        return age >= (limits.expired_grace if record.phase == "expired" else limits.give_up_after)
-
-    async def _unfollowed(self, record: BuildRecord) -> BuildId | None:
-        """The build whose mark this is, if no row follows the record and nobody is done with it as a stray."""
-        if (mark := read_mark(record.archive_url)) is None:
-            return None
-        owner, attempt = mark
-        if (build := self._builds.get(owner)) is not None:
-            is_followed = record.id == build.seen.quay_id or record.id in build.seen.ended
-            is_in_flight = build.seen.quay_id is None and attempt == build.seen.attempt
-            if is_followed or is_in_flight:
-                return None
-        followed = await self._tools.store.followed([owner])
-        return owner if owner in followed and record.id not in followed[owner] else None
-
-    async def _cancel_stray(self, stray: Stray) -> None:
-        cancel = partial(self._site.registry.cancel_repo_build, self._claim.repository, stray.quay_id)
-        try:
-            with timed_call(self._site.key, "cancelRepoBuild"):
-                await self._site.line.work(cancel)
-        except (NotSent, Closed) as error:
-            log.warning("stray not cancelled yet", quay_build=stray.quay_id, because=str(error))
-            self._strays[stray.quay_id] = replace(stray, is_cancelled=False)
-            await self._tools.store.save_strays(self._claim, [self._strays[stray.quay_id]])
-        except CallError as error:
-            log.warning("stray not cancelled", quay_build=stray.quay_id, because=str(error))
 
     # ── folding in and saving ────────────────────────────────────────────────────────────────────────────────────────
 
