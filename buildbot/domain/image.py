@@ -26,6 +26,8 @@ TAG_LENGTH = 127
 BRANCH_PLACEHOLDERS = frozenset({"branch", "default_branch"})
 VERSION_PLACEHOLDERS = frozenset({"version", "major", "minor", "patch"})
 TAG_PLACEHOLDERS = frozenset({"tag"}) | VERSION_PLACEHOLDERS
+NAMED_DEFAULT = "default branch"
+"""A fact that is no placeholder: what the push calls the default branch, None where it does not tell."""
 ALWAYS = frozenset({"ref", "sha", "short_sha", "repo", "owner", "rule"})
 PLACEHOLDERS = ALWAYS | BRANCH_PLACEHOLDERS | TAG_PLACEHOLDERS
 
@@ -86,6 +88,7 @@ def facts_of(source: Source, ref: str, commit: str | None, rule: str) -> dict[st
         "branch": name if is_branch else None,
         "tag": None if is_branch else name,
         "default_branch": name if is_branch and name == source.default_branch else None,
+        NAMED_DEFAULT: source.default_branch,
         "sha": commit or "{sha}",
         "short_sha": short(commit) if commit else "{short_sha}",
         "repo": source.name,
@@ -148,7 +151,8 @@ def _version_facts(tag: str | None) -> dict[str, str | None]:
 def _why_not(name: str, facts: Mapping[str, str | None]) -> str:
     ref = facts["ref"]
     if name == "default_branch":
-        return f"{ref} is not the default branch"
+        is_told = facts.get(NAMED_DEFAULT, "") is not None
+        return f"{ref} is not the default branch" if is_told else "the push does not tell which branch is the default"
     if name in VERSION_PLACEHOLDERS and facts["tag"] is not None:
         is_prerelease = facts["version"] is not None
         return f"{ref} is a pre-release" if is_prerelease else f"{ref} is not a semantic version (like v1.2.3)"

@@ -226,7 +226,8 @@ def _noting_rivals(plan: Planned, builds: Sequence[Planned]) -> Planned:
     rivals = [other.rule.name for other in builds if other is not plan and _write_one_tag(plan.request, other.request)]
     if not rivals:
         return plan
-    return replace(plan, warning=f"rule {' and '.join(rivals)} writes the same image tag from this push")
+    named = f"rule {rivals[0]} writes" if len(rivals) == 1 else f"rules {' and '.join(rivals)} write"
+    return replace(plan, warning=f"{named} the same image tag from this push")
 
 
 def _write_one_tag(one: BuildRequest, other: BuildRequest) -> bool:

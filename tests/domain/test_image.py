@@ -174,3 +174,8 @@ def test_a_repository_name_is_never_mended(text: str) -> None:
 def test_whatever_is_a_version_fits_the_patterns_for_versions(tag: str) -> None:
     assert isinstance(_filled("{version}", f"refs/tags/{tag}"), str)
     assert matches(VERSION_PATTERNS, tag)
+
+
+def test_an_unknown_default_branch_is_not_taken_for_another_one() -> None:
+    unknown = facts_of(Source("bitbucket", "1", "acme/api"), "refs/heads/main", None, "api")
+    assert fill("{default_branch?latest}", unknown) == Unfilled("the push does not tell which branch is the default")
