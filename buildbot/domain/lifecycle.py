@@ -303,6 +303,8 @@ def _planned_too_long(build: Build, scene: Scene) -> str:
 
 def _is_unaccepted_too_long(build: Build, scene: Scene) -> bool:
     since = build.seen.unaccepted_since or build.created_at
+    if build.seen.attempt == 0 and not build.seen.because:
+        return False  # nobody has tried yet: the bot was down, which is no reason to lose a push
     return _older_than(since, scene.limits.give_up_after, scene.now)
 
 

@@ -136,8 +136,12 @@ def test_a_build_that_just_waited_for_its_tag_starts_its_patience_anew() -> None
 
 
 def test_a_commit_that_the_forge_never_tells_is_not_blamed_on_quay() -> None:
-    build = replace(a_build(), commit=None, created_at=ago(hours=24))
-    assert decide(build, SCENE) == GiveUp("the forge did not tell the tag's commit for 24 h")
+    build = replace(a_build(planned(because="502")), commit=None, created_at=ago(hours=24))
+    assert decide(build, SCENE) == GiveUp("the forge did not tell the tag's commit for 24 h: 502")
+
+
+def test_a_push_recorded_just_before_the_bot_was_away_for_days_is_built_all_the_same() -> None:
+    assert decide(replace(a_build(), created_at=ago(hours=72)), SCENE) == RequestBuild()
 
 
 def test_a_build_that_used_up_its_time_in_the_queue_is_not_asked_for_again() -> None:
