@@ -62,8 +62,13 @@ def _forge(report: Report, key: str, read: Shaped[shape.ForgeTable], secrets: Se
         token=token,
         app_id=table.app_id or None,
         private_key=private_key,
-        writes_per_minute=table.writes_per_minute,
+        writes_per_minute=_writes_per_minute(read, kind),
     )
+
+
+def _writes_per_minute(read: Shaped[shape.ForgeTable], kind: ForgeKind) -> int:
+    is_given = "writes_per_minute" in read.given
+    return read.table.writes_per_minute if is_given else KINDS[kind].writes_per_minute
 
 
 def _webhook_secrets(

@@ -13,6 +13,9 @@ from urllib.parse import urlsplit
 from buildbot.config.mistakes import shown
 from buildbot.config.model import ForgeKind
 
+WRITES_PER_MINUTE = 60
+"""Below the 80 that GitHub's documentation allows; most others have no limit that a status would meet."""
+
 _NAME = r"[A-Za-z0-9._*?\[\]!-]+"
 
 
@@ -36,6 +39,7 @@ class Kind:
 
     `api_path` leads from a forge's address to its API, except for `home` with a `home_api`. `not_direct` says why
     Quay's builder can never use the forge's own archives; "" where it can, if the repository is public.
+    `writes_per_minute` is what stays within the forge's limits, if nothing is written.
     """
 
     title: str
@@ -45,6 +49,7 @@ class Kind:
     home_api: str = ""
     not_direct: str = ""
     has_apps: bool = False
+    writes_per_minute: int = WRITES_PER_MINUTE
 
     def api_url(self, url: str) -> str:
         """The address of the API of a forge."""
@@ -86,6 +91,7 @@ KINDS: Mapping[ForgeKind, Kind] = {
         _OWNER_AND_NAME,
         home="https://bitbucket.org",
         home_api="https://api.bitbucket.org/2.0",
+        writes_per_minute=15,  # 1 000 calls an hour
     ),
     ForgeKind.BITBUCKET_DATACENTER: Kind(
         "Bitbucket Data Center",

@@ -105,6 +105,20 @@ def test_more_writes_than_github_allows_are_warned_of() -> None:
     assert elsewhere.warnings == ()
 
 
+@pytest.mark.parametrize(
+    ("settings", "writes"),
+    [
+        ({}, 60),
+        ({"kind": '"bitbucket"'}, 15),
+        ({"kind": '"bitbucket"', "writes_per_minute": "60"}, 60),
+        ({"kind": '"gitlab"'}, 60),
+    ],
+)
+def test_writes_stay_within_the_forges_limits_if_nothing_is_written(settings: dict[str, str], writes: int) -> None:
+    (read,) = good(forge(token='"env:TOKEN"', **settings)).forges.values()
+    assert read.writes_per_minute == writes
+
+
 def test_a_warning_of_githubs_limit_is_for_github_alone() -> None:
     assert good(forge(token='"env:TOKEN"', writes_per_minute="100", kind='"gitlab"')).warnings == ()
 
