@@ -39,10 +39,16 @@ class Health:
     def routes(self) -> list[Route]:
         """The routes."""
         return [
+            Route("/", self.front, name="front"),
             Route("/livez", self.livez, name="livez"),
             Route("/readyz", self.readyz, name="readyz"),
             Route("/metrics", self.metrics, name="metrics"),
         ]
+
+    async def front(self, _request: Request) -> Response:
+        """What this is, for whoever comes by."""
+        what = "quay-buildbot: builds on Quay for every push, with the result on the commit"
+        return JSONResponse({"this is": what, "see": ["/readyz", "/livez", "/metrics"]})
 
     async def livez(self, _request: Request) -> Response:
         """The process answers."""

@@ -139,6 +139,11 @@ async def test_health_answers_a_monitor_that_asks_for_the_head_alone(ward: Ward)
 # ── metrics ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
+async def test_whoever_comes_by_is_told_what_this_is(ward: Ward) -> None:
+    front = await ward.client.get("/")
+    assert (front.status_code, front.json()["see"]) == (200, ["/readyz", "/livez", "/metrics"])
+
+
 async def test_unfinished_builds_are_counted_by_phase_with_the_age_of_the_oldest(ward: Ward) -> None:
     before = await ward.metrics()
     assert before["buildbot_oldest_build_seconds"] == {frozenset(): 0.0}
