@@ -1,21 +1,19 @@
 """The loop that drives builds: claim what is due, one pass each, give it back.
 
-Level-triggered: nothing is remembered that the rows do not say, so a missed wake-up delays by half a second and loses
-nothing. What goes wrong in one pass (a bug, a database that is away) ends that pass alone and is tried again.
+What goes wrong in one pass (a bug, a database that is away) ends that pass alone and is tried again.
 """
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 
 import structlog
 
-from buildbot.domain.build import Build, BuildPhase
+from buildbot.domain.build import BuildPhase
 from buildbot.domain.lifecycle import end
 from buildbot.domain.steps import steps
-from buildbot.engine.pulse import Pulse
+from buildbot.engine.lease_loop import LeaseLoop
 from buildbot.engine.repository_pass import RepositoryPass, Tools
 from buildbot.engine.sites import RegistrySite
 from buildbot.ports import BuildChange, Claim, ClaimLost, StoreUnavailable
@@ -23,11 +21,10 @@ from buildbot.ports import BuildChange, Claim, ClaimLost, StoreUnavailable
 log = structlog.get_logger(__name__)
 
 MOST_PASSES = 200
-GRACE_SECONDS = 5.0
 AFTER_TROUBLE = timedelta(seconds=5)
 
 
-class BuildLoop:
+class BuildLoop(LeaseLoop[Claim]):
     """Drives every build to its end. `owner` names this process; `on_news` is called after each pass."""
 
     def __init__(
@@ -38,67 +35,28 @@ class BuildLoop:
         tools: Tools,
         on_news: Callable[[], None],
     ) -> None:
-        self.pulse = Pulse()
+        super().__init__(MOST_PASSES, lease)
         self._owner = owner
-        self._lease = lease
         self._registries = registries
         self._tools = tools
         self._on_news = on_news
-        self._passes: set[asyncio.Task[None]] = set()
-        self._taking = asyncio.Lock()
-        self._is_stopping = False
-
-    async def run(self) -> None:
-        """Until `stop`: take what is due."""
-        renewing = asyncio.create_task(self._renew())
-        try:
-            while not self._is_stopping:
-                if not await self._take():
-                    await self.pulse.nap()
-        finally:
-            renewing.cancel()
-            await asyncio.gather(renewing, return_exceptions=True)
 
     async def stop(self) -> None:
-        """Take nothing new, give calls in flight some seconds, drop the rest, give every claim back."""
-        self._is_stopping = True
-        self.pulse.beat()
-        async with self._taking:
-            pass  # what is being claimed this moment becomes passes that can be waited for
-        if self._passes:
-            await asyncio.wait(self._passes, timeout=GRACE_SECONDS)
-        for one in list(self._passes):
-            one.cancel()
-        await asyncio.gather(*self._passes, return_exceptions=True)
+        """Stop, and give every claim back."""
+        await super().stop()
         try:
             await self._tools.store.give_up_claims(self._owner)
         except StoreUnavailable as error:
             log.warning("claims not given back, they end with their leases", because=str(error))
 
-    async def _take(self) -> bool:
-        try:
-            async with self._taking:
-                return await self._take_due()
-        except StoreUnavailable as error:
-            log.error("nothing can be claimed", because=str(error))
-            await asyncio.sleep(1)
-            return False
+    async def _claim(self, room: int) -> Sequence[Claim]:
+        return await self._tools.store.claim_repositories(self._owner, self._tools.clock.now(), self._lease, room)
 
-    async def _take_due(self) -> bool:
-        room = MOST_PASSES - len(self._passes)
-        if room <= 0 or self._is_stopping:
-            return False
-        now = self._tools.clock.now()
-        taken = await self._tools.store.claim_repositories(self._owner, now, self._lease, room)
-        for claim in taken:
-            one = asyncio.create_task(self._pass(claim))
-            self._passes.add(one)
-            one.add_done_callback(self._ended)
-        return bool(taken)
+    async def _renew(self, leased: Sequence[Claim]) -> None:  # noqa: ARG002  the owner names them all
+        await self._tools.store.renew(self._owner, self._tools.clock.now(), self._lease)
 
-    def _ended(self, one: asyncio.Task[None]) -> None:
-        self._passes.discard(one)
-        self.pulse.beat()
+    async def _work(self, leased: Claim) -> None:
+        await self._pass(leased)
         self._on_news()
 
     async def _pass(self, claim: Claim) -> None:
@@ -138,21 +96,7 @@ class BuildLoop:
         changes = [BuildChange(after, wording(after), True, steps(before, after)) for before, after in ended]
         await self._tools.store.save(claim, changes, now)
         await self._tools.store.release(claim, None)
-        log.error("builds ended", because=because, builds=[_id(build) for build in claim.builds])
-
-    async def _renew(self) -> None:
-        while True:
-            await asyncio.sleep(self._lease.total_seconds() / 3)
-            if not self._passes:
-                continue
-            try:
-                await self._tools.store.renew(self._owner, self._tools.clock.now(), self._lease)
-            except StoreUnavailable as error:
-                log.warning("leases not renewed", because=str(error))
-
-
-def _id(build: Build) -> str:
-    return build.id
+        log.error("builds ended", because=because, builds=[build.id for build in claim.builds])
 
 
 def _told(failed: BaseException) -> str:

@@ -8,8 +8,7 @@ build has ended meanwhile is never sent, because what is wanted is read when its
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from functools import partial
@@ -18,9 +17,9 @@ import structlog
 
 from buildbot.domain.cadence import backoff
 from buildbot.domain.status import Later, Nothing, Post, Posted, next_post
+from buildbot.engine.lease_loop import LeaseLoop
 from buildbot.engine.outcomes import next_probe
 from buildbot.engine.pacing import LONG_PAUSE, Budget, Clock, Closed, Line
-from buildbot.engine.pulse import Pulse
 from buildbot.engine.sites import ForgeSite
 from buildbot.ports import (
     CallError,
@@ -41,7 +40,6 @@ log = structlog.get_logger(__name__)
 MOST_POSTS = 20
 WRITE_BURST = 20
 COMMIT_PATIENCE = timedelta(minutes=2)
-GRACE_SECONDS = 5.0
 STALE_SECONDS = 0.5
 UNKNOWN_CREDENTIAL = ""
 """Names the line on which a forge is asked whose credential serves a repository."""
@@ -83,75 +81,23 @@ class _Attempt:
     line: Line
 
 
-class StatusLoop:
+class StatusLoop(LeaseLoop[DueStatus]):
     """Delivers every wanted status. `lease` is how long one is kept from others if this process dies posting it."""
 
     def __init__(self, store: Store, forges: Mapping[str, StatusSite], clock: Clock, lease: timedelta) -> None:
-        self.pulse = Pulse()
+        super().__init__(MOST_POSTS, lease)
         self._store = store
         self._forges = forges
         self._clock = clock
-        self._lease = lease
-        self._posts: dict[asyncio.Task[None], DueStatus] = {}
-        self._taking = asyncio.Lock()
-        self._is_stopping = False
 
-    async def run(self) -> None:
-        """Until `stop`: deliver what is due."""
-        renewing = asyncio.create_task(self._renew())
-        try:
-            while not self._is_stopping:
-                if not await self._take():
-                    await self.pulse.nap()
-        finally:
-            renewing.cancel()
-            await asyncio.gather(renewing, return_exceptions=True)
+    async def _claim(self, room: int) -> Sequence[DueStatus]:
+        return await self._store.claim_statuses(self._clock.now(), self._lease, room)
 
-    async def stop(self) -> None:
-        """Take nothing new and give posts in flight some seconds."""
-        self._is_stopping = True
-        self.pulse.beat()
-        async with self._taking:
-            pass  # what is being claimed this moment becomes posts that can be waited for
-        if self._posts:
-            await asyncio.wait(self._posts, timeout=GRACE_SECONDS)
-        for one in list(self._posts):
-            one.cancel()
-        await asyncio.gather(*self._posts, return_exceptions=True)
+    async def _renew(self, leased: Sequence[DueStatus]) -> None:
+        await self._store.renew_statuses(leased, self._clock.now(), self._lease)
 
-    async def _take(self) -> bool:
-        try:
-            async with self._taking:
-                return await self._take_due()
-        except StoreUnavailable as error:
-            log.error("no status can be claimed", because=str(error))
-            await asyncio.sleep(1)
-            return False
-
-    async def _take_due(self) -> bool:
-        room = MOST_POSTS - len(self._posts)
-        if room <= 0 or self._is_stopping:
-            return False
-        due = await self._store.claim_statuses(self._clock.now(), self._lease, room)
-        for status in due:
-            one = asyncio.create_task(self._deliver(status))
-            self._posts[one] = status
-            one.add_done_callback(self._ended)
-        return bool(due)
-
-    def _ended(self, one: asyncio.Task[None]) -> None:
-        self._posts.pop(one, None)
-        self.pulse.beat()
-
-    async def _renew(self) -> None:
-        while True:
-            await asyncio.sleep(self._lease.total_seconds() / 3)
-            if not self._posts:
-                continue
-            try:
-                await self._store.renew_statuses(tuple(self._posts.values()), self._clock.now(), self._lease)
-            except StoreUnavailable as error:
-                log.warning("leases of statuses not renewed", because=str(error))
+    async def _work(self, leased: DueStatus) -> None:
+        await self._deliver(leased)
 
     async def _deliver(self, status: DueStatus) -> None:
         with structlog.contextvars.bound_contextvars(build=status.owner, sha=status.sha, context=status.context):

@@ -77,7 +77,7 @@ class Process:
         self.builds = BuildLoop(name, timedelta(seconds=LEASE), {"quay": site}, tools, self._news.set)
         self.statuses = StatusLoop(store, {"github": StatusSite(forge, 60)}, sim.clock, timedelta(seconds=LEASE))
         living = (self._live(self.builds._take, CLAIMS), self._live(self.statuses._take, STATUSES))
-        renewing = (self.builds._renew(), self.statuses._renew())
+        renewing = (self.builds._keep_leases(), self.statuses._keep_leases())
         self._tasks = [asyncio.create_task(loop) for loop in (*living, *renewing)]
 
     def wake(self) -> None:
@@ -98,7 +98,7 @@ class Process:
     def die(self) -> None:
         """Drop everything that is under way."""
         self.is_dead = True
-        for task in (*self._tasks, *self.builds._passes, *self.statuses._posts):
+        for task in (*self._tasks, *self.builds._tasks, *self.statuses._tasks):
             if task is not asyncio.current_task():
                 task.cancel()
 

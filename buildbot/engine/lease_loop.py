@@ -1,0 +1,105 @@
+"""What both loops are: claim what is due, work on each in a task of its own, keep its lease alive, stop in order.
+
+Level-triggered: nothing is remembered that the rows do not say, so a missed beat delays by half a second and loses
+nothing. A database that is away is waited for; what goes wrong in one task is that task's own affair.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Generic, TypeVar
+
+import structlog
+
+from buildbot.engine.pulse import Pulse
+from buildbot.ports import StoreUnavailable
+
+log = structlog.get_logger(__name__)
+
+Leased = TypeVar("Leased")
+GRACE_SECONDS = 5.0
+AWAY_SECONDS = 1.0
+
+
+class LeaseLoop(ABC, Generic[Leased]):
+    """Works on at most `most` leased things at once. `pulse` makes it look."""
+
+    def __init__(self, most: int, lease: timedelta) -> None:
+        self.pulse = Pulse()
+        self._most = most
+        self._lease = lease
+        self._tasks: dict[asyncio.Task[None], Leased] = {}
+        self._taking = asyncio.Lock()
+        self._is_stopping = False
+
+    @abstractmethod
+    async def _claim(self, room: int) -> Sequence[Leased]:
+        """Lease what is due, at most so many. Raises StoreUnavailable."""
+
+    @abstractmethod
+    async def _work(self, leased: Leased) -> None:
+        """Do it, and give it back. Raises nothing."""
+
+    @abstractmethod
+    async def _renew(self, leased: Sequence[Leased]) -> None:
+        """Lengthen the leases of what is being worked on. Raises StoreUnavailable."""
+
+    async def run(self) -> None:
+        """Until `stop`: take what is due."""
+        renewing = asyncio.create_task(self._keep_leases())
+        try:
+            while not self._is_stopping:
+                if not await self._take():
+                    await self.pulse.nap()
+        finally:
+            renewing.cancel()
+            await asyncio.gather(renewing, return_exceptions=True)
+
+    async def stop(self) -> None:
+        """Take nothing new, give calls in flight some seconds, drop the rest."""
+        self._is_stopping = True
+        self.pulse.beat()
+        async with self._taking:
+            pass  # what is being claimed this moment becomes tasks that can be waited for
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=GRACE_SECONDS)
+        for task in list(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def _take(self) -> bool:
+        try:
+            async with self._taking:
+                return await self._take_due()
+        except StoreUnavailable as error:
+            log.error("nothing can be claimed", loop=type(self).__name__, because=str(error))
+            await asyncio.sleep(AWAY_SECONDS)
+            return False
+
+    async def _take_due(self) -> bool:
+        room = self._most - len(self._tasks)
+        if room <= 0 or self._is_stopping:
+            return False
+        taken = await self._claim(room)
+        for leased in taken:
+            task = asyncio.create_task(self._work(leased))
+            self._tasks[task] = leased
+            task.add_done_callback(self._ended)
+        return bool(taken)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._tasks.pop(task, None)
+        self.pulse.beat()
+
+    async def _keep_leases(self) -> None:
+        while True:
+            await asyncio.sleep(self._lease.total_seconds() / 3)
+            if not self._tasks:
+                continue
+            try:
+                await self._renew(tuple(self._tasks.values()))
+            except StoreUnavailable as error:
+                log.warning("leases not renewed", loop=type(self).__name__, because=str(error))
