@@ -24,7 +24,7 @@ import typer.main
 
 from buildbot.cli import app, options, serve
 from buildbot.config import shape
-from buildbot.engine import build_loop
+from buildbot.engine import lease_loop
 from tests.documents import ROOT, blocks
 
 DEPLOY = ROOT / "deploy"
@@ -198,7 +198,7 @@ def test_compose_agrees_with_the_image_on_port_configuration_and_database() -> N
 
 def test_compose_waits_longer_than_the_bot_takes_to_end() -> None:
     assert int(compose()["services.buildbot.stop_grace_period"][0].removesuffix("s")) > SECONDS_TO_END
-    assert serve.GRACEFUL_SECONDS + build_loop.GRACE_SECONDS < SECONDS_TO_END
+    assert serve.GRACEFUL_SECONDS + lease_loop.GRACE_SECONDS < SECONDS_TO_END
 
 
 # ── systemd ──────────────────────────────────────────────────────────────────────────────────────────────────────────
