@@ -451,9 +451,6 @@ class Store(Protocol):
     async def save_status(self, status: DueStatus, progress: StatusProgress) -> None:
         """Write down what became of a due status; a newer wish than the one it was leased with stays due."""
 
-    async def next_due(self, now: datetime) -> datetime | None:
-        """When the next repository or status that nobody holds is due; None: nothing is."""
-
     async def list_builds(self, which: BuildFilter) -> tuple[Build, ...]:
         """Builds, newest first."""
 

@@ -11,14 +11,14 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, or_, select, update
+from sqlalchemy import Connection, Row, or_, select, update
 
 from buildbot.domain.build import Build, BuildId
 from buildbot.ports import BuildChange, Claim, ClaimLost, Stray
 from buildbot.store import codec
 from buildbot.store.statements import Upsert
 from buildbot.store.statuses import own_status, want
-from buildbot.store.tables import builds, claims, commit_statuses, steps, strays
+from buildbot.store.tables import builds, claims, steps, strays
 
 _STRAY = Upsert(
     strays,
@@ -102,19 +102,6 @@ def followed(connection: Connection, ids: Collection[BuildId]) -> Mapping[BuildI
     for row in connection.execute(over):
         known.get(BuildId(row.build), set()).add(row.quay_id)
     return {build_id: frozenset(quay_ids) for build_id, quay_ids in known.items()}
-
-
-def next_due(connection: Connection, now: datetime) -> datetime | None:
-    """When the next free repository or status is due."""
-    repository = _earliest(claims, now)
-    status = _earliest(commit_statuses, now).where(commit_statuses.c.stopped.is_(None))
-    times = [connection.scalar(one) for one in (repository, status)]
-    return min((time for time in times if time is not None), default=None)
-
-
-def _earliest(table: Any, now: datetime) -> Select[Any]:
-    free = or_(table.c.leased_until.is_(None), table.c.leased_until <= now)
-    return select(table.c.due).where(table.c.due.is_not(None), free).order_by(table.c.due).limit(1)
 
 
 def _prove(connection: Connection, held: Claim) -> None:

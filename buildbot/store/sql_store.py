@@ -89,9 +89,6 @@ class SqlStore:
     async def followed(self, builds: Collection[BuildId]) -> Mapping[BuildId, frozenset[str]]:
         return await self._read(claims.followed, builds)
 
-    async def next_due(self, now: datetime) -> datetime | None:
-        return await self._read(claims.next_due, now)
-
     async def claim_statuses(self, now: datetime, lease: timedelta, limit: int) -> tuple[DueStatus, ...]:
         return await self._write(statuses.claim, now, lease, limit)
 

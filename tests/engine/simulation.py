@@ -67,6 +67,7 @@ from tests.engine.mishaps import (
 )
 from tests.engine.process import Died, Process
 from tests.engine.virtual_time import VirtualLoop
+from tests.store.due import next_due
 
 Result = TypeVar("Result")
 EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
@@ -243,7 +244,7 @@ class Simulation:
 
     async def _due_ever(self) -> datetime | None:
         """What is due first, whoever holds it now: by then every lease has run out."""
-        return await self.stored(lambda: self.store.next_due(self.clock.now() + timedelta(days=1)))
+        return await self.stored(lambda: next_due(self.store, self.clock.now() + timedelta(days=1)))
 
     def _draw_events(self) -> Iterator[tuple[float, Callable[[], Awaitable[None]]]]:
         for number, push in enumerate(self.pushes):

@@ -10,6 +10,7 @@ import pytest
 from buildbot.domain.build import BuildId, BuildPhase, CancelReason, Goal, GoalKind
 from buildbot.ports import ClaimLost, Stray
 from buildbot.store.statuses import FIRST_WORD
+from tests.store.due import next_due
 from tests.store.world import API, LEASE, START, World, a_push, ended_as, seen_as, sha
 
 pytestmark = pytest.mark.anyio
@@ -235,11 +236,11 @@ async def test_a_stray_that_is_over_is_known_with_its_build(world: World) -> Non
 
 
 async def test_the_next_due_is_the_earliest_that_nobody_holds(world: World) -> None:
-    assert await world.store.next_due(START) is None
+    assert await next_due(world.store, START) is None
     await world.build("a", "b")
     await world.due_status()
     claim = await world.claim()
-    assert await world.store.next_due(START) is None
+    assert await next_due(world.store, START) is None
     await world.store.release(claim, START + SECOND)
-    assert await world.store.next_due(START) == START + SECOND
-    assert await world.store.next_due(START + FIRST_WORD + LEASE) == START + SECOND
+    assert await next_due(world.store, START) == START + SECOND
+    assert await next_due(world.store, START + FIRST_WORD + LEASE) == START + SECOND

@@ -12,6 +12,7 @@ from buildbot.domain.decision import Decision
 from buildbot.domain.status import StatusState
 from buildbot.ports import DueStatus, StatusProgress, StatusReport, StatusTarget
 from buildbot.store.statuses import FIRST_WORD
+from tests.store.due import next_due
 from tests.store.world import API, LEASE, START, World, a_push, ended_as, seen_as, sent
 
 pytestmark = pytest.mark.anyio
@@ -250,7 +251,7 @@ async def test_a_wish_that_came_while_it_was_given_up_does_not_look_due(world: W
     await world.store.release(claim, None)
     await world.store.save_status(status, StatusProgress(None, stopped="no such commit"))
     assert await world.due_statuses() == ()
-    assert await world.store.next_due(START + LEASE) is None
+    assert await next_due(world.store, START + LEASE) is None
 
 
 async def test_a_later_build_may_try_a_status_that_was_given_up(world: World) -> None:

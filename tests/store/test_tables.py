@@ -79,7 +79,6 @@ async def _a_day(world: World) -> None:
     await store.give_up_claims("one")
     for status in await world.due_statuses():
         await store.save_status(status, StatusProgress(sent(status, now)))
-    await store.next_due(now)
     await store.counts()
     await store.followed([build.id])
     await store.story(build.id)
