@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import Any, TypeVar
+from typing import Any
 
 from pydantic import TypeAdapter
 from sqlalchemy import Row
@@ -11,8 +11,6 @@ from sqlalchemy import Row
 from buildbot.domain.build import Build, BuildId, BuildRequest, CancelReason, Goal, GoalKind, Seen
 from buildbot.domain.push import Source
 from buildbot.domain.status import CommitStatus, Posted
-
-Value = TypeVar("Value")
 
 _REQUEST = TypeAdapter(BuildRequest)
 _SEEN = TypeAdapter(Seen)
