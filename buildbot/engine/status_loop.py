@@ -40,7 +40,8 @@ log = structlog.get_logger(__name__)
 MOST_POSTS = 20
 WRITE_BURST = 20
 COMMIT_PATIENCE = timedelta(minutes=2)
-STALE_SECONDS = 0.5
+REMEMBERED_SECONDS = 0.01
+"""A credential that is known by now is told sooner than this; one that the forge was asked for never is."""
 UNKNOWN_CREDENTIAL = ""
 """Names the line on which a forge is asked whose credential serves a repository."""
 
@@ -140,7 +141,8 @@ class StatusLoop(LeaseLoop[DueStatus]):
         ask = partial(forge.site.forge.credential, status.full_name)
         began = self._clock.monotonic()
         credential = await attempt.line.call(ask)
-        if self._clock.monotonic() - began > STALE_SECONDS and not status.wanted.state.is_final:
+        was_asked = self._clock.monotonic() - began > REMEMBERED_SECONDS
+        if was_asked and not status.wanted.state.is_final:
             raise Closed("its build may have ended meanwhile", self._clock.now())
         purse = forge.purse(credential, self._clock)
         attempt.line = purse.line
