@@ -312,14 +312,18 @@ class Claim:
 
 @dataclass(frozen=True, slots=True)
 class BuildChange:
-    """A build with what was learned of it. `status` is what it wants now; `is_news`: worth asking whether to post
-    it."""
+    """A build with what was learned of it. `status` is what it wants now; `is_news`: worth asking whether to post it.
+
+    `claims_status`: from now on there is a status that it may own. `is_admitted`: it has turned out to be wanted, so
+    that it replaces what is older.
+    """
 
     build: Build
     status: CommitStatus
     is_news: bool
     steps: tuple[str, ...] = ()
-    learned_commit: bool = False
+    claims_status: bool = False
+    is_admitted: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -50,7 +50,9 @@ def list_builds(
     source: Annotated[str | None, typer.Option(metavar="OWNER/NAME", help="Only of this source repository.")] = None,
     rule: Annotated[str | None, typer.Option(metavar="NAME", help="Only of this rule.")] = None,
     ref: Annotated[str | None, typer.Option(metavar="REF", help="Only of this ref, as in refs/heads/main.")] = None,
-    phase: Annotated[BuildPhase | None, typer.Option(metavar="PHASE", help=f"Only {', '.join(BuildPhase)}.")] = None,
+    phase: Annotated[
+        BuildPhase | None, typer.Option(metavar="PHASE", help="Only of this phase, as in building or failed.")
+    ] = None,
     unfinished: Annotated[bool, typer.Option("--unfinished", help="Only those that have not ended.")] = False,
     limit: Annotated[int, typer.Option(metavar="N", min=1, max=10_000, help="At most so many.")] = 50,
     as_json: AsJson = False,

@@ -1,17 +1,17 @@
 """A build without a push: the rule is asked as for a push that happened just now, of the commit that the ref has now.
 
 The rule decides as it always does, so that a person cannot build what no push could: a ref that it does not admit is
-refused with the rule's own reason. Only path filters are passed over, since nobody knows what changed.
+refused with the rule's own reason. Only path filters are passed over: what a person asks for is wanted.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from buildbot.cli.hypothetical import hypothetical_push
 from buildbot.config import ForgeConfig
-from buildbot.domain.build import Build
+from buildbot.domain.build import Build, BuildRequest
 from buildbot.domain.push import Source
 from buildbot.domain.rule import Planned, Rule, plan_builds
 from buildbot.ports import Commission, Forge, NotPossible, Store, Wording
@@ -36,7 +36,11 @@ async def plan_wish(wish: Wish, forge: Forge, config: ForgeConfig) -> tuple[Comm
     if not isinstance(plan, Planned):
         renamed = "" if found.full_name.lower() == wish.full_name.lower() else f" ({wish.full_name} has that name now)"
         raise NotPossible(f"rule {wish.rule.name} does not build {found.full_name} {wish.ref}{renamed}: {plan.reason}")
-    return Commission(source, wish.ref, commit, plan.request, wish.by), plan
+    return Commission(source, wish.ref, commit, _wanted(plan.request), wish.by), plan
+
+
+def _wanted(request: BuildRequest) -> BuildRequest:
+    return replace(request, comparison=None, is_dockerfile_in_doubt=True)
 
 
 async def commission(store: Store, asked: Commission, now: datetime, wording: Wording) -> Build:

@@ -2,7 +2,7 @@
 
 It plans with `plan_builds`, as the bot does, so its answer is the bot's. Two things only the forge knows, and both are
 told as assumptions where they were not given: the commit, and which branch is the default one. A ref's history is not
-looked at: after pushes that never arrived, path filters are not applied, which can only add builds.
+looked at, and no forge asked what changed: where `--changed` does not say it, a path filter is told as a condition.
 """
 
 from __future__ import annotations
@@ -146,7 +146,7 @@ def _assumptions(push: PushEvent, assumed: Assumptions) -> Iterator[str]:
     if assumed.default_branch:
         yield f"  assumed: the default branch is {push.source.default_branch}; --default-branch names another"
     if push.changed_paths is None:
-        yield "  which paths changed is not known, so no path filter applies: --changed names them"
+        yield "  which paths changed is not known, so that the forge would be asked: --changed names them"
 
 
 def _plan_in_text(config: Config, plan: RulePlan, push: PushEvent) -> Iterator[str]:
@@ -198,7 +198,7 @@ def _why_paths(rule: Rule, push: PushEvent) -> str:
     if not rule.paths:
         return ""
     if push.changed_paths is None:
-        return "; paths are not known, which builds"
+        return f"; built unless the forge shows that nothing changed that matches {', '.join(rule.paths)}"
     path = next((path for path in push.changed_paths if matches(rule.paths, path)), "")
     return f"; {path} changed"
 

@@ -34,6 +34,7 @@ def hypothetical_push(
         after=sha,
         commit=sha,
         archive=archive_at(forge, source, sha),
+        forced=None if changed is None else False,
         changed_paths=changed,
     )
 

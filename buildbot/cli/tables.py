@@ -27,6 +27,7 @@ _COLOURS = {
     BuildPhase.FAILED: "red",
     BuildPhase.ERRORED: "red",
     BuildPhase.CANCELLED: "yellow",
+    BuildPhase.SKIPPED: "dim",
 }
 
 

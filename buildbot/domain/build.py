@@ -20,8 +20,13 @@ ATTEMPT_DIGITS = 9
 
 
 class BuildPhase(StrEnum):
-    """Where a build stands, in the bot's words (Quay's own word is `Seen.quay_phase`)."""
+    """Where a build stands, in the bot's words (Quay's own word is `Seen.quay_phase`).
 
+    COMPARING: whether the push concerns the rule at all is still to be asked of the forge; until then it supersedes
+    nothing and owns no commit status. SKIPPED: it does not.
+    """
+
+    COMPARING = "comparing"
     PLANNED = "planned"
     REQUESTING = "requesting"
     WAITING = "waiting"
@@ -30,13 +35,16 @@ class BuildPhase(StrEnum):
     FAILED = "failed"
     ERRORED = "errored"
     CANCELLED = "cancelled"
+    SKIPPED = "skipped"
 
     @property
     def is_final(self) -> bool:
         return self in FINAL_PHASES
 
 
-FINAL_PHASES = frozenset({BuildPhase.SUCCEEDED, BuildPhase.FAILED, BuildPhase.ERRORED, BuildPhase.CANCELLED})
+FINAL_PHASES = frozenset(
+    {BuildPhase.SUCCEEDED, BuildPhase.FAILED, BuildPhase.ERRORED, BuildPhase.CANCELLED, BuildPhase.SKIPPED}
+)
 
 
 class GoalKind(StrEnum):
@@ -68,6 +76,19 @@ class Goal:
 
 
 @dataclass(frozen=True, slots=True)
+class Comparison:
+    """What decides whether a push concerns a rule: do the paths changed since `base` match `paths`?
+
+    `base` None is where the branch left the default branch. `supersedes`: what becomes of the older builds once this
+    one is wanted; None leaves them alone.
+    """
+
+    paths: tuple[str, ...]
+    base: str | None
+    supersedes: GoalKind | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class BuildRequest:
     """What a rule asks of the registry for one push; kept whatever the configuration says later.
 
@@ -77,6 +98,9 @@ class BuildRequest:
 
     `is_relayed`: the bot serves the archive itself, with the repository's root as its root; `archive_url` is then "",
     since the URL belongs to the build. `impossible` says why no builder could ever get at the source.
+
+    `dockerfile` is the Dockerfile's path in the source repository; `is_dockerfile_in_doubt`: the push may have removed
+    it. `comparison` is what has to be asked of the forge before it is known whether the build is wanted at all.
     """
 
     rule: str
@@ -92,6 +116,9 @@ class BuildRequest:
     is_relayed: bool = False
     revision_file: str | None = None
     impossible: str = ""
+    dockerfile: str = ""
+    is_dockerfile_in_doubt: bool = False
+    comparison: Comparison | None = None
 
     def for_commit(self, sha: str) -> BuildRequest:
         """The same request with `{sha}` and `{short_sha}` filled in; image tags that become equal are one."""
@@ -149,13 +176,16 @@ class LogDigest:
 class Seen:
     """What the claim's holder learned last. Times are aware UTC by the bot's clock, except `quay_started`.
 
-    `unaccepted_since` runs while Quay has not accepted the build; `ran` is the time since first acceptance that
-    counts towards the build's timeout (not behind another active build), as of `observed_at`; `idle_since` is
-    since when Quay says `waiting` although nothing of the repository runs. `ended` names Quay's builds of
-    earlier attempts that are over. `due` is the earliest time for the next call.
+    `wanted_because` says why it is built, where the forge was asked what changed; `is_checked`: the source has been
+    looked at, as far as it can be. `unaccepted_since` runs while Quay has not accepted the build; `ran` is the time
+    since first acceptance that counts towards the build's timeout (not behind another active build), as of
+    `observed_at`; `idle_since` is since when Quay says `waiting` although nothing of the repository runs. `ended` names
+    Quay's builds of earlier attempts that are over. `due` is the earliest time for the next call.
     """
 
     phase: BuildPhase = BuildPhase.PLANNED
+    wanted_because: str = ""
+    is_checked: bool = False
     because: str = ""
     attempt: int = 0
     asked_at: datetime | None = None

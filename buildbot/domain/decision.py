@@ -3,8 +3,9 @@
 Superseding is by the history of the ref, never by arrival: a push supersedes only unfinished builds of the same ref
 that stand before it, only under the rules for which it plans a build itself (a docs-only push must not kill the build
 of the code before it), and a push that arrives after its successor is superseded at birth only where that successor
-was built. Deleting the ref ends all that stands before it, under all rules, also what arrives later. Pure: the store
-hands in what stands (`Standing`) inside its transaction and writes down the `Verdict`.
+was built. Where it takes the forge to tell whether a push concerns a rule, it replaces nothing until that is known
+(`replaced_by`). Deleting the ref ends all that stands before it, under all rules, also what arrives later. Pure: the
+store hands in what stands (`Standing`) inside its transaction and writes down the `Verdict`.
 """
 
 from __future__ import annotations
@@ -13,11 +14,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
-from buildbot.domain.build import COMMIT_PLACEHOLDERS, BuildId, BuildRequest, CancelReason, Goal, GoalKind
+from buildbot.domain.build import COMMIT_PLACEHOLDERS, Build, BuildId, BuildRequest, CancelReason, Goal, GoalKind
 from buildbot.domain.history import Late, Move, Next, Placement, Repetition, before_deletion, place
 from buildbot.domain.lifecycle import cancelled_in_words
 from buildbot.domain.push import PushEvent, short
-from buildbot.domain.rule import Planned, Rule, RulePlan, Skipped, Supersede, plan_builds, planned
+from buildbot.domain.rule import Gap, Planned, Rule, RulePlan, Skipped, Supersede, plan_builds, planned
+
+_IF_CONCERNED = "if the forge shows that paths of the rule have changed"
 
 
 class Decision(StrEnum):
@@ -47,6 +50,7 @@ class Unfinished:
     rule: str
     position: float
     goal: GoalKind = GoalKind.BUILD
+    seq: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +73,11 @@ class NewBuild:
     goal: Goal = field(default_factory=Goal)
     note: str = ""
     warning: str = ""
+
+    @property
+    def is_certain(self) -> bool:
+        """Whether it needs no look at what changed: it is built, or superseded at birth."""
+        return self.request.comparison is None or self.goal.kind is not GoalKind.BUILD
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,19 +125,41 @@ def _judge_deletion(push: PushEvent, standing: Standing, placement: Placement, m
 def _judge_push(
     push: PushEvent, standing: Standing, placement: Late | Next, move: Move, covering: Sequence[Rule]
 ) -> Verdict:
-    gap = not isinstance(placement, Next) or placement.gap
-    plans = plan_builds(push, covering, gap=gap)
+    plans = plan_builds(push, covering, _gap(placement, standing))
     wanted = planned(plans)
     if not wanted:
         return Verdict(Decision.IGNORED, _why_nothing(plans), move, rules=_explained(plans))
     builds = tuple(_newborn(plan, push, standing, move) for plan in wanted)
     goals = tuple(
-        turned for plan in wanted for turned in _superseded_by(push, plan.rule, standing.unfinished, move.position)
+        turned
+        for plan in wanted
+        if plan.request.comparison is None
+        for turned in _superseded_by(push, plan.rule, standing.unfinished, move.position)
     )
-    alive = [build for build in builds if build.goal.kind is GoalKind.BUILD]
-    decision = Decision.PLANNED if alive else Decision.SUPERSEDED
-    reason = _why_planned(builds, len(alive), len(goals), placement)
+    is_alive = any(build.goal.kind is GoalKind.BUILD for build in builds)
+    decision = Decision.PLANNED if is_alive else Decision.SUPERSEDED
+    reason = _why_planned(builds, len(goals), placement)
     return Verdict(decision, reason, move, builds, goals, _explained(plans, builds))
+
+
+def replaced_by(build: Build, unfinished: Sequence[Unfinished]) -> tuple[tuple[BuildId, Goal], ...]:
+    """What a build replaces that has turned out to be wanted: older ones of its ref and rule, as the rule says.
+
+    Where older ones are kept, those recorded after it are not: they arrived late, and would take the image tags back.
+    """
+    kind = build.request.comparison.supersedes if build.request.comparison else None
+    older = [one for one in unfinished if one.rule == build.request.rule and one.position < build.position]
+    replaced = older if kind else [one for one in older if one.seq > build.seq]
+    goal = Goal(kind or GoalKind.CANCEL, CancelReason.SUPERSEDED, short(build.commit or ""))
+    return tuple((one.id, goal) for one in replaced if _may_turn(one.goal, goal))
+
+
+def _gap(placement: Late | Next, standing: Standing) -> Gap | None:
+    if isinstance(placement, Late):
+        return Gap()
+    if not placement.gap:
+        return None
+    return Gap({rule: last.commit for rule, last in standing.plans.items() if last.commit})
 
 
 def _newborn(plan: Planned, push: PushEvent, standing: Standing, move: Move) -> NewBuild:
@@ -168,8 +199,7 @@ def _is_of_commit(tag: str) -> bool:
 def _superseded_by(
     push: PushEvent, rule: Rule, unfinished: Sequence[Unfinished], position: float
 ) -> list[tuple[BuildId, Goal]]:
-    kinds = {Supersede.CANCEL: GoalKind.CANCEL, Supersede.QUEUED: GoalKind.CANCEL_QUEUED}
-    if (kind := kinds.get(rule.supersede_for(push.kind))) is None:
+    if (kind := rule.supersedes(push.kind)) is None:
         return []
     goal = Goal(kind, CancelReason.SUPERSEDED, short(push.commit or push.after or ""))
     return [
@@ -189,16 +219,20 @@ def _why_nothing(plans: Sequence[RulePlan]) -> str:
     return f"no rule matched: {reasons}"
 
 
-def _why_planned(builds: Sequence[NewBuild], alive: int, superseding: int, placement: Placement) -> str:
+def _why_planned(builds: Sequence[NewBuild], superseding: int, placement: Placement) -> str:
+    alive = [build for build in builds if build.goal.kind is GoalKind.BUILD]
     if not alive:
         return f"arrived late: {_born_dead(builds[0].goal)}"
-    parts = [f"{_count(alive, 'build')} planned"]
+    certain = sum(build.is_certain for build in alive)
+    parts = [f"{_count(certain, 'build')} planned"] if certain else []
+    if len(alive) > certain:
+        parts.append(f"{_count(len(alive) - certain, 'build')} planned {_IF_CONCERNED}")
     if superseding:
         parts.append(f"{_count(superseding, 'older build')} superseded")
-    if len(builds) > alive:
-        parts.append(f"{len(builds) - alive} superseded at birth")
+    if len(builds) > len(alive):
+        parts.append(f"{len(builds) - len(alive)} superseded at birth")
     if isinstance(placement, Next) and placement.gap:
-        parts.append("pushes before this one never arrived, so path filters were not applied")
+        parts.append("pushes before this one never arrived")
     return "; ".join([*parts, *(told for build in builds for told in (build.note, build.warning) if told)])
 
 
@@ -210,7 +244,8 @@ def _explained(plans: Sequence[RulePlan], builds: Sequence[NewBuild] = ()) -> tu
 
 
 def _told(build: NewBuild) -> str:
-    fate = "planned" if build.goal.kind is GoalKind.BUILD else f"not built: {_born_dead(build.goal)}"
+    wanted = "planned" if build.is_certain else f"planned {_IF_CONCERNED}"
+    fate = wanted if build.goal.kind is GoalKind.BUILD else f"not built: {_born_dead(build.goal)}"
     return "; ".join(filter(None, (fate, build.note, build.warning)))
 
 

@@ -10,8 +10,16 @@ needs no recovery code: read the rows and go on.
                  ┌──────────── never sent, absent, starved ────────────┐
                  ▼                                                     │
     PLANNED ─ intent ─▶ REQUESTING ─ 201, found ─▶ WAITING ◀──▶ BUILDING ─▶ SUCCEEDED FAILED ERRORED CANCELLED
+       ▲
+    COMPARING ─ nothing that the rule is about has changed ─▶ SKIPPED
 
 Why it is shaped like this:
+
+- A path filter skips only on proof. Where the payload holds none, the build is COMPARING until the forge has told what
+  changed; a forge that cannot tell, or not within `COMPARE_PATIENCE`, leaves it wanted. It holds its image tags
+  meanwhile, as a newer one must not overtake it, and it supersedes nothing.
+- Before the first request the source is looked at: a Dockerfile that is not there, a commit that is gone. Only what the
+  forge says for certain ends a build; a forge that is away or says nothing clear delays nobody.
 
 - A request is not idempotent and Quay has no idempotency key. So each request is an *attempt* with a mark of its own in
   the archive URL's fragment; after a lost answer the list is asked for the mark, and only its absence, after
@@ -48,10 +56,12 @@ from buildbot.domain.build import (
     Seen,
 )
 from buildbot.domain.cadence import backoff, poll_after
+from buildbot.domain.pattern import matches
 
 P = BuildPhase
 
 TRANSITIONS: Mapping[BuildPhase, frozenset[BuildPhase]] = {
+    P.COMPARING: frozenset({P.PLANNED, P.ERRORED, P.CANCELLED, P.SKIPPED}),
     P.PLANNED: frozenset({P.REQUESTING, P.WAITING, P.BUILDING, P.SUCCEEDED, P.FAILED, P.ERRORED, P.CANCELLED}),
     P.REQUESTING: frozenset({P.PLANNED, P.WAITING, P.BUILDING, P.SUCCEEDED, P.FAILED, P.ERRORED, P.CANCELLED}),
     P.WAITING: frozenset({P.PLANNED, P.BUILDING, P.SUCCEEDED, P.FAILED, P.ERRORED, P.CANCELLED}),
@@ -60,6 +70,7 @@ TRANSITIONS: Mapping[BuildPhase, frozenset[BuildPhase]] = {
     P.FAILED: frozenset(),
     P.ERRORED: frozenset(),
     P.CANCELLED: frozenset(),
+    P.SKIPPED: frozenset(),
 }
 
 COURSE = ("build-scheduled", "unpacking", "pulling", "building", "pushing")
@@ -76,6 +87,7 @@ AFTER_TIMEOUT = timedelta(minutes=10)
 LOOK_IS_FRESH = timedelta(seconds=5)
 HOLD_IS_FRESH = timedelta(minutes=1)
 REPLICATION = timedelta(minutes=1)
+COMPARE_PATIENCE = timedelta(minutes=2)
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +152,23 @@ class ResolveCommit:
 
 
 @dataclass(frozen=True, slots=True)
+class ComparePaths:
+    """Ask the forge which paths have changed, for a rule that is about some paths only."""
+
+
+@dataclass(frozen=True, slots=True)
+class Admit:
+    """Nobody can tell which paths have changed: the build is wanted."""
+
+    because: str
+
+
+@dataclass(frozen=True, slots=True)
+class CheckSource:
+    """Ask the forge whether the commit and its Dockerfile are there."""
+
+
+@dataclass(frozen=True, slots=True)
 class RequestBuild:
     """requestRepoBuild, as the next attempt."""
 
@@ -177,7 +206,21 @@ class GiveUp:
     because: str
 
 
-Action = Rest | Wait | Hold | ResolveCommit | RequestBuild | FindBuild | PollBuild | CancelBuild | Drop | GiveUp
+Action = (
+    Rest
+    | Wait
+    | Hold
+    | ResolveCommit
+    | ComparePaths
+    | Admit
+    | CheckSource
+    | RequestBuild
+    | FindBuild
+    | PollBuild
+    | CancelBuild
+    | Drop
+    | GiveUp
+)
 
 
 # ── outcomes ─────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -220,6 +263,21 @@ class CommitKnown:
 
 
 @dataclass(frozen=True, slots=True)
+class PathsCompared:
+    """The paths in which the commit differs from `base`, by its name for people; None: the forge cannot tell."""
+
+    paths: tuple[str, ...] | None
+    base: str
+
+
+@dataclass(frozen=True, slots=True)
+class SourceChecked:
+    """The source is there as far as anybody can tell; `missing` says what certainly is not."""
+
+    missing: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Absent:
     """The list, read whole, does not hold the mark."""
 
@@ -253,7 +311,7 @@ class CancelDone:
     """The DELETE was answered 201: cancelled at once and for good."""
 
 
-Outcome = Failed | Blocked | CommitKnown | Absent | PhaseRead | Accepted | CancelDone
+Outcome = Failed | Blocked | CommitKnown | PathsCompared | SourceChecked | Absent | PhaseRead | Accepted | CancelDone
 
 
 # ── decide ───────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -262,8 +320,10 @@ Outcome = Failed | Blocked | CommitKnown | Absent | PhaseRead | Accepted | Cance
 def decide(build: Build, scene: Scene) -> Action:
     """The next single step for a build."""
     match build.seen.phase:
-        case P.SUCCEEDED | P.FAILED | P.ERRORED | P.CANCELLED:
+        case P.SUCCEEDED | P.FAILED | P.ERRORED | P.CANCELLED | P.SKIPPED:
             return Rest()
+        case P.COMPARING:
+            return _decide_comparing(build, scene)
         case P.PLANNED:
             return _decide_planned(build, scene)
         case P.REQUESTING:
@@ -274,10 +334,25 @@ def decide(build: Build, scene: Scene) -> Action:
             assert_never(never)
 
 
+def _decide_comparing(build: Build, scene: Scene) -> Action:
+    seen = build.seen
+    if build.goal.kind is not GoalKind.BUILD:
+        return _dropped(build)
+    if seen.because and _older_than(build.created_at, COMPARE_PATIENCE, scene.now):
+        return Admit(f"what changed cannot be told: {seen.because}")
+    if seen.due and scene.now < seen.due:
+        return Wait(max(scene.now, min(seen.due, build.created_at + COMPARE_PATIENCE)))
+    return ComparePaths()
+
+
+def _dropped(build: Build) -> Drop:
+    return Drop(build.goal.reason or CancelReason.PERSON, build.goal.detail)
+
+
 def _decide_planned(build: Build, scene: Scene) -> Action:
     seen = build.seen
     if build.goal.kind is not GoalKind.BUILD:
-        return Drop(build.goal.reason or CancelReason.PERSON, build.goal.detail)
+        return _dropped(build)
     if build.request.impossible:
         return GiveUp(build.request.impossible)
     if limit := _planned_too_long(build, scene):
@@ -286,6 +361,8 @@ def _decide_planned(build: Build, scene: Scene) -> Action:
         return Wait(seen.due)
     if build.commit is None:
         return ResolveCommit()
+    if seen.attempt == 0 and not seen.is_checked and build.request.dockerfile:
+        return CheckSource()
     if holder := next((h for h in scene.holders if overlap(h.image_tags, build.request.image_tags)), None):
         return Hold(holder)
     return RequestBuild() if seen.attempt == 0 or _is_fresh(seen.looked_at, scene.now) else FindBuild()
@@ -438,6 +515,12 @@ def evolve(build: Build, action: Action, outcome: Outcome | None, scene: Scene) 
             return end(build, P.CANCELLED, cancelled_in_words(reason, detail), scene.now)
         case GiveUp(because), _:
             return end(build, P.ERRORED, because, scene.now)
+        case Admit(because), _:
+            return _admitted(build, because)
+        case _, PathsCompared() as compared:
+            return _compared(build, compared, scene.now)
+        case _, SourceChecked(missing):
+            return _checked(build, missing, scene.now)
         case _, CommitKnown(commit):
             known = replace(build, commit=commit, request=build.request.for_commit(commit))
             return _with(known, because="", failures=0, due=None)
@@ -468,6 +551,27 @@ def _moved(build: Build, phase: BuildPhase) -> Build:
     if phase not in TRANSITIONS[build.seen.phase]:
         raise ValueError(f"a build does not go from {build.seen.phase} to {phase}")
     return _with(build, phase=phase)
+
+
+def _admitted(build: Build, because: str) -> Build:
+    return _with(_moved(build, P.PLANNED), wanted_because=because, because="", failures=0, due=None)
+
+
+def _compared(build: Build, compared: PathsCompared, now: datetime) -> Build:
+    asked, paths = build.request.comparison, compared.paths
+    if asked is None or paths is None:
+        return _admitted(build, f"what changed since {compared.base} cannot be told")
+    if not paths and asked.base is None:
+        return _admitted(build, f"a new branch with nothing of its own since {compared.base}")
+    if changed := next((path for path in paths if matches(asked.paths, path)), None):
+        return _admitted(build, f"{changed} changed since {compared.base}")
+    count = "1 path" if len(paths) == 1 else f"{len(paths) or 'no'} paths"
+    because = f"{count} changed since {compared.base}, and none matches {', '.join(asked.paths)}"
+    return end(build, P.SKIPPED, because, now)
+
+
+def _checked(build: Build, missing: str, now: datetime) -> Build:
+    return end(build, P.ERRORED, missing, now) if missing else _with(build, is_checked=True, failures=0, due=None)
 
 
 def _held(build: Build, behind: Holder, now: datetime) -> Build:
@@ -676,6 +780,10 @@ def _failed(build: Build, action: Action, failed: Failed, scene: Scene) -> Build
             return _cancel_failed(build, failed, scene.now)
         case ResolveCommit():
             return _resolve_failed(build, failed, scene.now)
+        case ComparePaths():
+            return _compare_failed(build, failed, scene.now)
+        case CheckSource():
+            return _check_failed(build, failed, scene.now)
         case _:
             return _look_failed(build, failed, scene.now)
 
@@ -725,6 +833,8 @@ def _unsent(build: Build, action: Action) -> Build:
 
 
 def _blocked(build: Build, action: Action, blocked: Blocked, now: datetime) -> Build:
+    if isinstance(action, CheckSource):
+        return _with(build, is_checked=True)
     unsent = _unsent(build, action)
     is_accepted = unsent.seen.phase in {P.WAITING, P.BUILDING}
     silent = unsent.seen.silent_since or now if is_accepted else unsent.seen.silent_since
@@ -737,6 +847,20 @@ def _resolve_failed(build: Build, failed: Failed, now: datetime) -> Build:
     if failed.kind in {Failure.REFUSED, Failure.VANISHED} and not is_replicating:
         return end(build, P.ERRORED, f"the tag's commit could not be found: {failed.because}", now)
     return _later(build, failed, now)
+
+
+def _compare_failed(build: Build, failed: Failed, now: datetime) -> Build:
+    if failed.kind in {Failure.REFUSED, Failure.VANISHED}:
+        return _admitted(build, f"what changed cannot be told: {failed.because}")
+    return _later(build, failed, now)
+
+
+def _check_failed(build: Build, failed: Failed, now: datetime) -> Build:
+    if failed.kind is not Failure.VANISHED:
+        return _with(build, is_checked=True)  # whoever cannot tell has nothing against it
+    if now - build.created_at < REPLICATION:
+        return _later(build, failed, now)
+    return end(build, P.ERRORED, f"the commit is not there: {failed.because}", now)
 
 
 def _look_failed(build: Build, failed: Failed, now: datetime) -> Build:
@@ -759,7 +883,7 @@ def _later(build: Build, failed: Failed, now: datetime) -> Build:
 
 def diagram() -> str:
     """TRANSITIONS as a Mermaid state diagram, which is what docs/lifecycle.md shows (a test keeps it so)."""
-    lines = ["stateDiagram-v2", f"    [*] --> {P.PLANNED}"]
+    lines = ["stateDiagram-v2", f"    [*] --> {P.PLANNED}", f"    [*] --> {P.COMPARING}"]
     lines += [f"    {one} --> {other}" for one in P for other in P if other in TRANSITIONS[one]]
     lines += [f"    {phase} --> [*]" for phase in P if phase.is_final]
     return "\n".join(lines)

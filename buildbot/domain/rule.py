@@ -1,18 +1,20 @@
 """Rules: which pushes become builds, and of what. `plan_builds` answers for every rule, with the reason when it is no.
 
-Everything is decided from values in hand: the push as the payload tells it, and whether the ref's history has a gap. A
-path filter skips only on proof: where the changed paths are unknown, or pushes before this one are missing, it builds.
+Everything is decided from values in hand: the push as the payload tells it, and what is known of the ref's history. A
+path filter skips only on proof. A listed path that matches is proof that it builds; a list without one proves the
+contrary only where it is whole, the push not forced and none before it missing. Else the forge has to be asked, which a
+webhook has no time for: the build is planned with a `Comparison`, which is made in the build's life.
 """
 
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from enum import StrEnum
 
-from buildbot.domain.build import BuildRequest
+from buildbot.domain.build import BuildRequest, Comparison, GoalKind
 from buildbot.domain.image import Unfilled, facts_of, fill, image_tag, repository_name
 from buildbot.domain.lifecycle import overlap
 from buildbot.domain.pattern import deciding, matches
@@ -83,6 +85,12 @@ class Rule:
         """What is configured; by default branches cancel and tags keep."""
         return self.supersede or (Supersede.CANCEL if kind is RefKind.BRANCH else Supersede.KEEP)
 
+    def supersedes(self, kind: RefKind) -> GoalKind | None:
+        """What is wanted of an older unfinished build once a newer one is; None: that it goes on."""
+        return {Supersede.CANCEL: GoalKind.CANCEL, Supersede.QUEUED: GoalKind.CANCEL_QUEUED}.get(
+            self.supersede_for(kind)
+        )
+
     @property
     def dockerfile_path(self) -> str:
         """The Dockerfile, from the source repository's root."""
@@ -112,9 +120,16 @@ class Skipped:
 RulePlan = Planned | Skipped
 
 
-def plan_builds(push: PushEvent, rules: Iterable[Rule], *, gap: bool = False) -> tuple[RulePlan, ...]:
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """Pushes before this one are missing. `planned` is the commit that each rule planned last for the ref."""
+
+    planned: Mapping[str, str] = field(default_factory=dict)
+
+
+def plan_builds(push: PushEvent, rules: Iterable[Rule], gap: Gap | None = None) -> tuple[RulePlan, ...]:
     """What each rule makes of a push (no deletion), in the rules' order. `gap`: pushes before this one are missing."""
-    return _with_conflicts(tuple(_plan(push, rule, gap=gap) for rule in rules))
+    return _with_conflicts(tuple(_plan(push, rule, gap) for rule in rules))
 
 
 def planned(plans: Iterable[RulePlan]) -> tuple[Planned, ...]:
@@ -122,11 +137,13 @@ def planned(plans: Iterable[RulePlan]) -> tuple[Planned, ...]:
     return tuple(plan for plan in plans if isinstance(plan, Planned))
 
 
-def _plan(push: PushEvent, rule: Rule, *, gap: bool) -> RulePlan:
+def _plan(push: PushEvent, rule: Rule, gap: Gap | None) -> RulePlan:
     if not rule.covers(push.source):
         return Skipped(rule, f"its source is {rule.source}", covers_source=False)
-    if reason := _refuses(push, rule, gap=gap):
+    if reason := _refuses(push, rule):
         return Skipped(rule, reason)
+    if (listed := _listed(push, rule, gap)) is False:
+        return Skipped(rule, _in_vain(push.changed_paths or (), rule.paths))
     facts = facts_of(push.source, push.ref, push.commit, rule.name)
     image_tags, notes = _image_tags(rule, facts)
     if not image_tags:
@@ -153,6 +170,9 @@ def _plan(push: PushEvent, rule: Rule, *, gap: bool) -> RulePlan:
         is_relayed=route.is_relayed,
         revision_file=rule.revision_file,
         impossible=route.impossible,
+        dockerfile=rule.dockerfile_path,
+        is_dockerfile_in_doubt=_may_touch(push, rule.dockerfile_path, gap),
+        comparison=None if listed else _comparison(push, rule, gap),
     )
     return Planned(rule, request.for_commit(push.commit) if push.commit else request, notes)
 
@@ -169,12 +189,12 @@ def _route(push: PushEvent, rule: Rule) -> _Route:
         return _Route()
     if rule.can_relay:
         return _Route(is_relayed=True)
-    if rule.archive is ArchiveRoute.AUTO and push.archive.is_direct and rule.revision_file is None:
-        return _Route()  # private: if Quay's builder may see what the bot is told is private, it works all the same
+    if push.source.private and rule.archive is ArchiveRoute.AUTO:
+        return _Route(impossible="private source has to go through the bot, and server.public_url is not set")
     return _Route(impossible="the source has to go through the bot, and server.public_url is not set")
 
 
-def _refuses(push: PushEvent, rule: Rule, *, gap: bool) -> str | None:
+def _refuses(push: PushEvent, rule: Rule) -> str | None:
     kind, patterns = push.kind, rule.patterns(push.kind)
     if not patterns:
         return f"it builds no {'branches' if kind is RefKind.BRANCH else 'tags'}"
@@ -182,18 +202,46 @@ def _refuses(push: PushEvent, rule: Rule, *, gap: bool) -> str | None:
         return f"{kind} {push.ref_name} {_why_no_match(patterns, push.ref_name)}"
     if mark := push.asks_to_skip:
         return f"the commit message says {mark}"
-    if rule.paths and not gap and _misses_all(push.changed_paths, rule.paths):
-        return f"none of the {len(push.changed_paths or ())} changed paths matches {', '.join(rule.paths)}"
     return None
+
+
+def _listed(push: PushEvent, rule: Rule, gap: Gap | None) -> bool | None:
+    """Whether the push concerns the rule as far as its own list of changed paths tells; None: it does not tell."""
+    if not rule.paths:
+        return True
+    if push.changed_paths is not None and any(matches(rule.paths, path) for path in push.changed_paths):
+        return True
+    is_proof = push.changed_paths is not None and push.forced is False and gap is None
+    return False if is_proof else None
+
+
+def _in_vain(changed: tuple[str, ...], patterns: tuple[str, ...]) -> str:
+    return f"none of the {len(changed)} changed paths matches {', '.join(patterns)}"
+
+
+def _comparison(push: PushEvent, rule: Rule, gap: Gap | None) -> Comparison | None:
+    """What to ask of the forge; None where no answer could keep the build from happening."""
+    if push.kind is RefKind.TAG or push.commit is None:
+        return None  # a tag has nothing before it, and a release is no place to save a build
+    supersedes = rule.supersedes(push.kind)
+    if gap is not None:
+        last = gap.planned.get(rule.name)
+        return Comparison(rule.paths, last, supersedes) if last else None
+    if push.before is None and push.ref_name == push.source.default_branch:
+        return None
+    return Comparison(rule.paths, push.before, supersedes)
+
+
+def _may_touch(push: PushEvent, path: str, gap: Gap | None) -> bool:
+    """Whether the push may have removed a file that was there before; a new branch is taken to have it still."""
+    if push.changed_paths is None:
+        return push.before is not None
+    return gap is not None or path in push.changed_paths
 
 
 def _why_no_match(patterns: tuple[str, ...], name: str) -> str:
     index = deciding(patterns, name)
     return f"does not match {', '.join(patterns)}" if index is None else f"is left out by {patterns[index]}"
-
-
-def _misses_all(changed: tuple[str, ...] | None, patterns: tuple[str, ...]) -> bool:
-    return changed is not None and not any(matches(patterns, path) for path in changed)
 
 
 def _image_tags(rule: Rule, facts: dict[str, str | None]) -> tuple[tuple[str, ...], tuple[str, ...]]:

@@ -79,19 +79,26 @@ class Nothing:
     """What stands at the forge is all that has to be said for now."""
 
 
+def may_own_status(build: Build) -> bool:
+    """Whether there is a commit status that the build may have: its commit is known, and it is, or was, wanted."""
+    return build.commit is not None and build.seen.phase not in {BuildPhase.COMPARING, BuildPhase.SKIPPED}
+
+
 def status_of(build: Build, target_url: str | None = None) -> CommitStatus:
     """The status that a build wants now."""
     warning = f"; {cut(build.warning, WARNING_LIMIT)}" if build.warning else ""
     text = describe(build, DESCRIPTION_LIMIT - len(warning)) + warning
     text = f"{text[0].upper()}{text[1:]}"
     match build.seen.phase:
-        case BuildPhase.SUCCEEDED:
+        case BuildPhase.SUCCEEDED | BuildPhase.SKIPPED:  # no status is posted of what was skipped
             return CommitStatus(StatusState.SUCCESS, text, target_url)
         case BuildPhase.FAILED:
             return CommitStatus(StatusState.FAILURE, text, target_url)
         case BuildPhase.ERRORED | BuildPhase.CANCELLED:
             return CommitStatus(StatusState.ERROR, text, target_url)
-        case BuildPhase.PLANNED | BuildPhase.REQUESTING | BuildPhase.WAITING | BuildPhase.BUILDING:
+        case (
+            BuildPhase.COMPARING | BuildPhase.PLANNED | BuildPhase.REQUESTING | BuildPhase.WAITING | BuildPhase.BUILDING
+        ):
             return CommitStatus(StatusState.PENDING, text, target_url, _stage(build.seen))
         case _ as never:
             assert_never(never)
@@ -117,6 +124,8 @@ def describe(build: Build, limit: int = DESCRIPTION_LIMIT) -> str:
     """Where the build stands, in words that name its ref, on one line of at most `limit` characters."""
     seen = build.seen
     match seen.phase:
+        case BuildPhase.COMPARING:
+            return _about_ref("", seen.because or "finding out what changed", build, limit)
         case BuildPhase.PLANNED | BuildPhase.REQUESTING:
             if seen.because:
                 return _about_ref("", seen.because, build, limit)
@@ -128,7 +137,7 @@ def describe(build: Build, limit: int = DESCRIPTION_LIMIT) -> str:
         case BuildPhase.SUCCEEDED:
             took = _took(seen)
             return _about_image("built ", build, f" in {took}" if took else "", limit)
-        case BuildPhase.FAILED | BuildPhase.ERRORED | BuildPhase.CANCELLED:
+        case BuildPhase.FAILED | BuildPhase.ERRORED | BuildPhase.CANCELLED | BuildPhase.SKIPPED:
             return _about_ref("", seen.because or str(seen.phase), build, limit)
         case _ as never:
             assert_never(never)

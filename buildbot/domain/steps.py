@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import assert_never
 
-from buildbot.domain.build import Build, Delete, DeleteState
+from buildbot.domain.build import Build, BuildPhase, Delete, DeleteState
 from buildbot.domain.lifecycle import cancelled_in_words
 
 
@@ -58,6 +58,8 @@ def _quay(before: Build, after: Build) -> str:
 def _phase(before: Build, after: Build) -> str:
     if (before.seen.phase, before.seen.because) == (after.seen.phase, after.seen.because):
         return ""
-    because = f": {after.seen.because}" if after.seen.because else ""
+    is_admitted = before.seen.phase is BuildPhase.COMPARING and after.seen.phase is BuildPhase.PLANNED
+    told = after.seen.wanted_because if is_admitted else after.seen.because
+    because = f": {told}" if told else ""
     is_new = before.seen.phase is not after.seen.phase
     return f"{after.seen.phase}{because}" if is_new else after.seen.because

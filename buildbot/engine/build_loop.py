@@ -14,7 +14,7 @@ from buildbot.domain.build import BuildPhase
 from buildbot.domain.lifecycle import end
 from buildbot.domain.steps import steps
 from buildbot.engine.lease_loop import LeaseLoop
-from buildbot.engine.repository_pass import RepositoryPass, Tools
+from buildbot.engine.repository_pass import RepositoryPass, Tools, claims_status
 from buildbot.engine.sites import RegistrySite
 from buildbot.ports import BuildChange, Claim, ClaimLost, StoreUnavailable
 
@@ -93,7 +93,10 @@ class BuildLoop(LeaseLoop[Claim]):
         because = f"the registry {claim.registry} is no longer configured"
         now, wording = self._tools.clock.now(), self._tools.wording
         ended = [(build, end(build, BuildPhase.ERRORED, because, now)) for build in claim.builds]
-        changes = [BuildChange(after, wording(after), True, steps(before, after)) for before, after in ended]
+        changes = [
+            BuildChange(after, wording(after), True, steps(before, after), claims_status(before, after))
+            for before, after in ended
+        ]
         await self._tools.store.save(claim, changes, now)
         await self._tools.store.release(claim, None)
         log.error("builds ended", because=because, builds=[build.id for build in claim.builds])

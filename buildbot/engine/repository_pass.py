@@ -20,9 +20,11 @@ from buildbot.domain.build import Build, BuildId, BuildPhase, mark_of, read_mark
 from buildbot.domain.lifecycle import (
     Absent,
     Action,
+    Admit,
     CancelBuild,
     CancelDone,
-    CommitKnown,
+    CheckSource,
+    ComparePaths,
     Drop,
     Failed,
     Failure,
@@ -37,6 +39,7 @@ from buildbot.domain.lifecycle import (
     ResolveCommit,
     Rest,
     Scene,
+    SourceChecked,
     Wait,
     begin,
     decide,
@@ -44,7 +47,9 @@ from buildbot.domain.lifecycle import (
 )
 from buildbot.domain.log import digest
 from buildbot.domain.push import short
+from buildbot.domain.status import may_own_status
 from buildbot.domain.steps import steps
+from buildbot.engine.forge_questions import ForgeQuestions, KnownSources
 from buildbot.engine.outcomes import accepted, average, failure_of, phase_in_list
 from buildbot.engine.pacing import DEFAULT_PAUSE, Clock, Closed, Line
 from buildbot.engine.sites import ForgeSite, RegistrySite
@@ -73,11 +78,12 @@ SLOW_LIST_SECONDS = 300.0
 
 @dataclass(slots=True)
 class Memory:
-    """What one process remembers between passes, by the monotonic clock: since when an attempt is in doubt, and until
-    when a list is not asked for that took too long."""
+    """What one process remembers between passes, by the monotonic clock: since when an attempt is in doubt, until when
+    a list is not asked for that took too long, and which sources need no look."""
 
     doubts: dict[tuple[BuildId, int], float] = field(default_factory=dict)
     slow_lists: dict[tuple[str, str], float] = field(default_factory=dict)
+    sources: KnownSources = field(default_factory=KnownSources)
 
 
 async def _no_relay(_build: Build) -> None:
@@ -107,6 +113,7 @@ class RepositoryPass:
         self._builds = {build.id: build for build in claim.builds}
         self._saved = dict(self._builds)
         self._told = dict(self._builds)
+        self._questions = ForgeQuestions(tools.forges, tools.memory.sources, tools.clock)
         self._strays = Strays(claim, site, tools.store, tools.clock)
         self._deferred: datetime | None = None
         self._note_doubts(claim)
@@ -132,11 +139,19 @@ class RepositoryPass:
         holders = self._strays.holders()
         actions: dict[BuildId, Action] = {}
         for build in [build for build in self._builds.values() if not build.is_final]:
-            action = decide(build, self._scene(build, holders))
+            action = self._decide(build, self._scene(build, holders))
             actions[build.id] = action
             if not isinstance(action, Drop | GiveUp):
                 holders.append(Holder(build.request.image_tags, _named(build)))
         return actions
+
+    def _decide(self, build: Build, scene: Scene) -> Action:
+        action = decide(build, scene)
+        known, now = self._tools.memory.sources, self._tools.clock.monotonic()
+        if not isinstance(action, CheckSource) or not known.needs_no_look(build, now):
+            return action
+        self._builds[build.id] = evolve(build, action, SourceChecked(), scene)
+        return decide(self._builds[build.id], scene)
 
     def _scene(self, build: Build, holders: Iterable[Holder] = ()) -> Scene:
         return Scene(
@@ -168,7 +183,7 @@ class RepositoryPass:
         left: dict[BuildId, Action] = {}
         for build_id, action in actions.items():
             match action:
-                case Drop() | GiveUp() | Hold():
+                case Drop() | GiveUp() | Hold() | Admit():
                     build = self._builds[build_id]
                     self._builds[build_id] = evolve(build, action, None, self._scene(build))
                 case Rest() | Wait():
@@ -229,7 +244,7 @@ class RepositoryPass:
         return self._site.line.poll_wait(self._claim.repository)
 
     def _line_for(self, build: Build, action: Action) -> Line | None:
-        if not isinstance(action, ResolveCommit):
+        if not isinstance(action, ResolveCommit | ComparePaths | CheckSource):
             return self._site.line
         forge = self._tools.forges.get(build.source.forge)
         return forge.line if forge else None
@@ -272,8 +287,8 @@ class RepositoryPass:
                 outcome = await self._request(build)
             case CancelBuild():
                 outcome = await self._cancel(build)
-            case ResolveCommit():
-                outcome = await self._resolve(build)
+            case ResolveCommit() | ComparePaths() | CheckSource():
+                outcome = await self._questions.ask(build, action)
             case _:
                 raise ValueError(f"not a call: {action}")
         self._fold(build_id, action, outcome)
@@ -310,17 +325,6 @@ class RepositoryPass:
         except (CallError, Closed) as error:
             return failure_of(error, self._site.line, self._tools.clock)
         return CancelDone()
-
-    async def _resolve(self, build: Build) -> Outcome:
-        site = self._tools.forges.get(build.source.forge)
-        if site is None:
-            return Failed(Failure.REFUSED, f"the forge {build.source.forge} is no longer configured")
-        ask = partial(site.forge.commit_of_tag, build.source.full_name, build.tag_object or build.ref)
-        try:
-            with timed_call(site.key, "commitOfTag"):
-                return CommitKnown(await site.line.call(ask))
-        except (CallError, Closed) as error:
-            return failure_of(error, site.line, self._tools.clock)
 
     # ── reading ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -422,6 +426,8 @@ class RepositoryPass:
         build = self._builds[build_id]
         after = evolve(build, action, outcome, self._scene(build))
         self._builds[build_id] = after
+        if after.seen.phase is BuildPhase.SUCCEEDED:
+            self._tools.memory.sources.found(after)
         if after.seen.phase is BuildPhase.SUCCEEDED and after.seen.building_since and after.seen.finished_at:
             self.typical = average(self.typical, after.seen.finished_at - after.seen.building_since)
 
@@ -447,8 +453,25 @@ class RepositoryPass:
         old, new = self._tools.wording(before), self._tools.wording(told)
         is_first_word = _is_unaccepted(before, told) and old.description != new.description
         is_news = is_first_word or (old.state, old.stage) != (new.state, new.stage)
-        learned = before.commit is None and told.commit is not None
-        return BuildChange(after, new, is_news, steps(before, told), learned)
+        return BuildChange(
+            build=after,
+            status=new,
+            is_news=is_news,
+            steps=steps(before, told),
+            claims_status=claims_status(before, told),
+            is_admitted=_is_undecided(before) and told.seen.phase is BuildPhase.PLANNED,
+        )
+
+
+def claims_status(before: Build, after: Build) -> bool:
+    """Whether there is a status from now on that the build may own. One that was dropped undecided leaves no trace on
+    the commit."""
+    is_dropped = _is_undecided(before) and after.seen.phase is BuildPhase.CANCELLED
+    return may_own_status(after) and not may_own_status(before) and not is_dropped
+
+
+def _is_undecided(build: Build) -> bool:
+    return build.seen.phase is BuildPhase.COMPARING
 
 
 def _is_unaccepted(before: Build, after: Build) -> bool:

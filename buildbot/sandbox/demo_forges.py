@@ -57,12 +57,10 @@ class DemoForge(ABC):
     """A sandbox with the demo's repository and an account for the bot.
 
     `words` are the forge's for the states `success`, `failure` and `error`; any other word of its is of a status that
-    has not ended. `tells_paths`: its webhooks prove what a push changed; what is not proven is built.
+    has not ended.
     """
 
-    title: ClassVar[str]
     words: ClassVar[Mapping[str, str]] = {"success": "success", "failure": "failure", "error": "error"}
-    tells_paths: ClassVar[bool] = True
     sandbox: Sandbox
     token: str
 
@@ -92,8 +90,6 @@ class DemoForge(ABC):
 class AtGitHub(DemoForge):
     """Enterprise Server, as on loopback; a classic token that may do no more than post statuses."""
 
-    title = "GitHub"
-
     def __init__(self) -> None:
         self.sandbox: GitHub = GitHub()
         self.sandbox.add_repository(REPOSITORY, files=SOURCE)
@@ -113,9 +109,7 @@ class AtGitHub(DemoForge):
 class AtGitLab(DemoForge):
     """A developer's token; GitLab has one word for a build that failed and one that could not run."""
 
-    title = "GitLab"
     words: ClassVar[Mapping[str, str]] = {"success": "success", "failure": "failed", "error": "failed"}
-    tells_paths = False
 
     def __init__(self) -> None:
         self.sandbox: GitLab = GitLab()
@@ -132,7 +126,6 @@ class AtGitLab(DemoForge):
 class AtGitea(DemoForge):
     """A collaborator's token; Quay's builder cannot use the archives, so the bot passes the source on."""
 
-    title = "Gitea"
     is_forgejo: ClassVar[bool] = False
 
     def __init__(self) -> None:
@@ -150,16 +143,13 @@ class AtGitea(DemoForge):
 class AtForgejo(AtGitea):
     """The same with Forgejo's headers, and archives that the builder can use."""
 
-    title = "Forgejo"
     is_forgejo = True
 
 
 class AtBitbucket(DemoForge):
     """Bitbucket Cloud: an access token, and a status per key, which the next one of the key replaces."""
 
-    title = "Bitbucket"
     words: ClassVar[Mapping[str, str]] = {"success": "SUCCESSFUL", "failure": "FAILED", "error": "STOPPED"}
-    tells_paths = False
 
     def __init__(self) -> None:
         self.sandbox: Bitbucket = Bitbucket()

@@ -16,7 +16,8 @@ from sqlalchemy import Connection, Row, or_, select, update
 from buildbot.domain.build import Build, BuildId
 from buildbot.ports import BuildChange, Claim, ClaimLost, Stray
 from buildbot.store import codec
-from buildbot.store.statements import Upsert
+from buildbot.store.intake import admit
+from buildbot.store.statements import Upsert, lock_order
 from buildbot.store.statuses import own_status, want
 from buildbot.store.tables import builds, claims, steps, strays
 
@@ -41,13 +42,17 @@ def claim(connection: Connection, owner: str, now: datetime, lease: timedelta, l
 
 def save(connection: Connection, held: Claim, changes: Sequence[BuildChange], now: datetime) -> None:
     """Write down what was learned of builds. Raises ClaimLost."""
+    if any(change.is_admitted for change in changes):
+        lock_order(connection)
     _prove(connection, held)
     for change in changes:
         build = change.build
         connection.execute(update(builds).where(builds.c.id == build.id).values(codec.seen_columns(build)))
         for what in change.steps:
             connection.execute(steps.insert().values(build=build.id, at=now, what=what))
-        if change.learned_commit:
+        if change.is_admitted:
+            admit(connection, build, now)
+        if change.claims_status:
             own_status(connection, build, change.status, now)
         else:
             want(connection, build.id, change.status, now, is_news=change.is_news)

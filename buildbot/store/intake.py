@@ -15,8 +15,8 @@ from typing import Any
 
 from sqlalchemy import Connection, bindparam, select, update
 
-from buildbot.domain.build import Build, BuildId, CancelReason, Goal, GoalKind, Seen
-from buildbot.domain.decision import Decision, LastPlan, NewBuild, Standing, Unfinished, Verdict
+from buildbot.domain.build import Build, BuildId, BuildPhase, CancelReason, Goal, GoalKind, Seen
+from buildbot.domain.decision import Decision, LastPlan, NewBuild, Standing, Unfinished, Verdict, replaced_by
 from buildbot.domain.history import Move
 from buildbot.domain.push import Ignored, PushEvent, Source
 from buildbot.ports import Recorded, Recording, Wording
@@ -45,7 +45,7 @@ _REPLACE = (
     .values(replaced_at=bindparam("now", type_=UtcTime))
 )
 _UNFINISHED = (
-    select(builds.c.id, builds.c.rule, builds.c.position, builds.c.goal_kind)
+    select(builds.c.id, builds.c.rule, builds.c.position, builds.c.goal_kind, builds.c.seq)
     .where(*_of_ref(builds), builds.c.finished_at.is_(None))
     # Those that are to be cancelled for good cannot be turned further; hundreds may wait for Quay to let go of them.
     .where(builds.c.goal_kind.in_([GoalKind.BUILD, GoalKind.CANCEL_QUEUED]))
@@ -95,6 +95,13 @@ def add_build(connection: Connection, build: Build, wording: Wording) -> Build:
     is_born_dead = placed.goal.kind is not GoalKind.BUILD
     own_status(connection, placed, wording(placed), placed.created_at, only_if_free=is_born_dead)
     return placed
+
+
+def admit(connection: Connection, build: Build, now: datetime) -> None:
+    """What a build changes that has turned out to be wanted: it is the newest of its rule, and replaces older ones."""
+    remember_plan(connection, build)
+    running = connection.execute(_UNFINISHED, _ref_of(build.source, build.ref))
+    _turn(connection, replaced_by(build, [_unfinished(row) for row in running]), now)
 
 
 def head_position(connection: Connection, source: Source, ref: str) -> float:
@@ -164,10 +171,12 @@ def _standing(connection: Connection, push: PushEvent) -> Standing:
     return Standing(
         moves=tuple(Move(row.position, row.before_sha, row.after_sha, row.pushed_at) for row in reversed(known)),
         plans={row.rule: LastPlan(row.position, row.commit_sha, codec.read_texts(row.image_tags)) for row in planned},
-        unfinished=tuple(
-            Unfinished(BuildId(row.id), row.rule, row.position, GoalKind(row.goal_kind)) for row in running
-        ),
+        unfinished=tuple(_unfinished(row) for row in running),
     )
+
+
+def _unfinished(row: Any) -> Unfinished:
+    return Unfinished(BuildId(row.id), row.rule, row.position, GoalKind(row.goal_kind), row.seq)
 
 
 def _ref_of(source: Source, ref: str) -> dict[str, str]:
@@ -197,7 +206,8 @@ def _write_move(connection: Connection, push: PushEvent, move: Move, standing: S
 def _add(connection: Connection, recording: Recording, push: PushEvent, verdict: Verdict, new: NewBuild) -> Build:
     assert verdict.move is not None  # noqa: S101  a verdict with builds has a move
     build = add_build(connection, _build(recording, push, new, verdict.move.position), recording.wording)
-    remember_plan(connection, build)
+    if new.is_certain:
+        remember_plan(connection, build)
     return build
 
 
@@ -212,7 +222,7 @@ def _build(recording: Recording, push: PushEvent, new: NewBuild, position: float
         request=new.request,
         created_at=recording.received_at,
         goal=new.goal,
-        seen=Seen(unaccepted_since=recording.received_at),
+        seen=Seen(_first_phase(new), unaccepted_since=recording.received_at),
         warning=new.warning,
         message=push.message,
         pusher=push.pusher,
@@ -220,6 +230,10 @@ def _build(recording: Recording, push: PushEvent, new: NewBuild, position: float
         delivery=recording.guid,
         position=position,
     )
+
+
+def _first_phase(new: NewBuild) -> BuildPhase:
+    return BuildPhase.PLANNED if new.is_certain else BuildPhase.COMPARING
 
 
 def _turn(connection: Connection, goals: Sequence[tuple[BuildId, Goal]], now: datetime) -> tuple[Build, ...]:
@@ -241,6 +255,8 @@ def _birth(build: Build) -> str:
             return f"arrived after {build.goal.detail} was deleted"
         case CancelReason.SUPERSEDED:
             return f"arrived after a newer push, superseded by {build.goal.detail}"
+        case _ if build.seen.phase is BuildPhase.COMPARING:
+            return f"planned if it concerns {build.request.rule}: the push does not show all that changed"
         case _:
             return f"planned: {build.request.repository}:{', '.join(build.request.image_tags)}"
 

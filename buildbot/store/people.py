@@ -72,7 +72,7 @@ def rebuild(connection: Connection, build: BuildId, now: datetime, wording: Word
         )
     again = replace(
         old,
-        request=replace(old.request, image_tags=left),
+        request=replace(old.request, image_tags=left, comparison=None),
         created_at=now,
         goal=Goal(),
         seen=Seen(unaccepted_since=now),

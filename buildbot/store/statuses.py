@@ -14,7 +14,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, and_, bindparam, case, or_, select, update
 
 from buildbot.domain.build import Build, BuildId
-from buildbot.domain.status import CommitStatus
+from buildbot.domain.status import CommitStatus, may_own_status
 from buildbot.ports import DueStatus, StatusProgress, StatusReport
 from buildbot.store import codec
 from buildbot.store.statements import Upsert
@@ -42,7 +42,7 @@ def own_status(
     connection: Connection, build: Build, status: CommitStatus, now: datetime, *, only_if_free: bool = False
 ) -> None:
     """Give a build the status of its commit and context, unless a build planned later has it (or anybody, if asked)."""
-    if build.commit is None:
+    if not may_own_status(build):
         return
     key = {
         "forge": build.source.forge,

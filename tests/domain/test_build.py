@@ -73,8 +73,8 @@ def test_filling_in_a_commit_twice_changes_nothing_more() -> None:
 
 
 @pytest.mark.parametrize("phase", list(BuildPhase))
-def test_exactly_four_phases_are_final(phase: BuildPhase) -> None:
-    is_final = phase.value in {"succeeded", "failed", "errored", "cancelled"}
+def test_exactly_five_phases_are_final(phase: BuildPhase) -> None:
+    is_final = phase.value in {"succeeded", "failed", "errored", "cancelled", "skipped"}
     assert phase.is_final is is_final is (phase in FINAL_PHASES)
 
 

@@ -10,11 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from buildbot.domain.build import BuildId, CancelReason, Goal, GoalKind
-from buildbot.domain.decision import Decision, LastPlan, NewBuild, Standing, Unfinished, Verdict, judge
+from buildbot.domain.build import Build, BuildId, CancelReason, Comparison, Goal, GoalKind
+from buildbot.domain.decision import Decision, LastPlan, NewBuild, Standing, Unfinished, Verdict, judge, replaced_by
 from buildbot.domain.history import Move
 from buildbot.domain.push import Archive, PushEvent, Source
 from buildbot.domain.rule import Rule, Supersede
+from tests.domain.builds import REQUEST, a_build
 
 NOON = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 MAIN = "refs/heads/main"
@@ -94,7 +95,7 @@ def test_what_is_not_built_is_explained(event: PushEvent, reason: str, is_a_move
 
 def test_every_covering_rule_says_why_and_no_other() -> None:
     other = replace(API, name="web", source="acme/web")
-    verdict = judge(push("a", "b", changed_paths=("src/x",)), Standing(), (API, DOCS, other))
+    verdict = judge(push("a", "b", changed_paths=("src/x",), forced=False), Standing(), (API, DOCS, other))
     assert verdict.rules == (("api", "planned"), ("docs", "none of the 1 changed paths matches docs/**"))
 
 
@@ -156,7 +157,7 @@ def test_the_rule_says_what_becomes_of_older_builds(rule: Rule, ref: str, kind: 
 def test_only_older_builds_of_the_rules_that_build_now_are_superseded() -> None:
     unfinished = (running("code"), running("docs", rule="docs"), running("gone", rule="removed"), running("new", 9.0))
     standing = Standing(moves(("a", "b")), {}, unfinished)
-    verdict = judge(push("b", "c", changed_paths=("src/x",)), standing, (API, DOCS))
+    verdict = judge(push("b", "c", changed_paths=("src/x",), forced=False), standing, (API, DOCS))
     assert goals(verdict) == {"code": SUPERSEDED}
     assert verdict.reason == "1 build planned; 1 older build superseded"
 
@@ -305,10 +306,56 @@ def test_a_deletion_before_a_late_push_does_not_matter() -> None:
 
 def test_after_a_gap_path_filters_do_not_skip() -> None:
     standing = Standing(moves(("a", "b")))
-    assert judge(push("b", "c", changed_paths=("src/x",)), standing, (DOCS,)).decision is Decision.IGNORED
-    verdict = judge(push("d", "e", changed_paths=("src/x",)), standing, (DOCS,))
+    next_push = push("b", "c", changed_paths=("src/x",), forced=False)
+    assert judge(next_push, standing, (DOCS,)).decision is Decision.IGNORED
+    verdict = judge(push("d", "e", changed_paths=("src/x",), forced=False), standing, (DOCS,))
     assert verdict.decision is Decision.PLANNED
-    assert verdict.reason == "1 build planned; pushes before this one never arrived, so path filters were not applied"
+    assert verdict.builds[0].is_certain, "nothing was planned before the gap that could be compared with"
+    assert verdict.reason == "1 build planned; pushes before this one never arrived"
+
+
+def test_after_a_gap_what_was_planned_last_under_the_rule_is_compared_with() -> None:
+    standing = Standing(moves(("a", "b")), {"docs": LastPlan(1.0, sha("a"), ("main",))})
+    (newborn,) = judge(push("d", "e"), standing, (DOCS,)).builds
+    assert newborn.request.comparison == Comparison(("docs/**",), sha("a"), GoalKind.CANCEL)
+
+
+# ── undecided ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_until_it_is_known_whether_a_push_concerns_a_rule_it_supersedes_nothing() -> None:
+    standing = Standing(moves(("a", "b")), unfinished=(running("b1", rule="docs"), running("b2")))
+    verdict = judge(push("b", "c"), standing, (API, DOCS))
+    assert [build.is_certain for build in verdict.builds] == [True, False]
+    assert goals(verdict) == {"b2": SUPERSEDED}
+    assert verdict.reason.startswith(
+        "1 build planned; 1 build planned if the forge shows that paths of the rule have changed; 1 older build"
+    )
+
+
+def undecided(kind: GoalKind | None) -> Build:
+    """A build of the rule api that was the second to be recorded and has turned out to be wanted."""
+    request = replace(REQUEST, comparison=Comparison(("src/**",), "b" * 40, kind))
+    return replace(a_build(), seq=2, position=3.0, commit=sha("c"), request=request)
+
+
+OTHERS = (
+    running("older", 1.0),
+    running("newer", 4.0),
+    running("of another rule", 1.0, rule="docs"),
+    running("ended soon", 1.0, goal=GoalKind.CANCEL),
+    replace(running("late", 2.0), seq=5),
+)
+
+
+@pytest.mark.parametrize(
+    ("kind", "replaced"),
+    [(GoalKind.CANCEL, {"older", "late"}), (GoalKind.CANCEL_QUEUED, {"older", "late"}), (None, {"late"})],
+)
+def test_what_turns_out_to_be_wanted_replaces_what_is_older(kind: GoalKind | None, replaced: set[str]) -> None:
+    turned = dict(replaced_by(undecided(kind), OTHERS))
+    assert turned.keys() == replaced
+    assert set(turned.values()) == {Goal(kind or GoalKind.CANCEL, CancelReason.SUPERSEDED, "ccccccc")}
 
 
 # ── whatever the order ───────────────────────────────────────────────────────────────────────────────────────────────

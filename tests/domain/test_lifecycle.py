@@ -14,6 +14,7 @@ from buildbot.domain.build import (
     Build,
     BuildPhase,
     CancelReason,
+    Comparison,
     Delete,
     DeleteState,
     Goal,
@@ -32,7 +33,9 @@ from buildbot.domain.lifecycle import (
     Blocked,
     CancelBuild,
     CancelDone,
+    CheckSource,
     CommitKnown,
+    ComparePaths,
     Drop,
     Failed,
     Failure,
@@ -42,12 +45,14 @@ from buildbot.domain.lifecycle import (
     Holder,
     Limits,
     Outcome,
+    PathsCompared,
     PhaseRead,
     PollBuild,
     RequestBuild,
     ResolveCommit,
     Rest,
     Scene,
+    SourceChecked,
     Wait,
     begin,
     cancelled_in_words,
@@ -788,8 +793,11 @@ ACCEPTED_SEENS = [
         for wrong in ("", "wrong")
     ),
 ]
+COMPARED: list[Outcome] = [PathsCompared(paths, "b0") for paths in (None, (), ("src/x",), ("docs/x",))]
 PLANNED_SEENS = [planned(), planned(attempt=1), planned(attempt=1, ran=timedelta(hours=4))]
 COMBINATIONS: list[tuple[list[Seen], list[Action], list[Outcome]]] = [
+    ([Seen(P.COMPARING)], [ComparePaths()], [*COMPARED, *FAILURES]),
+    (PLANNED_SEENS, [CheckSource()], [SourceChecked(), SourceChecked("gone"), *FAILURES]),
     (PLANNED_SEENS, [RequestBuild(), FindBuild()], TAKEN),
     (PLANNED_SEENS, [RequestBuild(), FindBuild(), ResolveCommit()], FAILURES),
     ([requesting(), requesting(attempt=2, failures=3)], [FindBuild()], [*TAKEN, Absent(), *FAILURES]),
@@ -802,14 +810,19 @@ def every_move() -> set[tuple[BuildPhase, BuildPhase]]:
     moves = set()
     for seens, actions, outcomes in COMBINATIONS:
         for seen, action, outcome, scene in product(seens, actions, outcomes, (SCENE, SETTLED)):
-            begun = begin(a_build(seen), action, NOW)
+            begun = begin(an_undecided(seen), action, NOW)
             after = evolve(begun, action, outcome, scene)
             moves |= {(seen.phase, begun.seen.phase), (begun.seen.phase, after.seen.phase)}
     for seens, _, _ in COMBINATIONS:
         for seen in seens:
             moves.add((seen.phase, evolve(a_build(seen), GiveUp("no"), None, SCENE).seen.phase))
-    dropped = evolve(a_build(), Drop(CancelReason.PERSON, ""), None, SCENE)
-    return moves | {(P.PLANNED, dropped.seen.phase)}
+    for phase in (P.PLANNED, P.COMPARING):
+        moves.add((phase, evolve(a_build(Seen(phase)), Drop(CancelReason.PERSON, ""), None, SCENE).seen.phase))
+    return moves
+
+
+def an_undecided(seen: Seen) -> Build:
+    return replace(a_build(seen), request=replace(REQUEST, comparison=Comparison(("src/**",), "b" * 40)))
 
 
 def test_every_move_is_in_the_table_and_every_line_of_the_table_is_used() -> None:

@@ -9,10 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from buildbot.domain.build import BuildRequest
+from buildbot.domain.build import BuildRequest, Comparison, GoalKind
 from buildbot.domain.push import Archive, PushEvent, RefKind, Source
 from buildbot.domain.rule import (
     STATUS_CONTEXT_LENGTH,
+    Gap,
     Planned,
     Rule,
     RulePlan,
@@ -35,8 +36,8 @@ PUSH = PushEvent(
 )
 
 
-def _plan(push: PushEvent = PUSH, rule: Rule = RULE, *, gap: bool = False) -> RulePlan:
-    (plan,) = plan_builds(push, [rule], gap=gap)
+def _plan(push: PushEvent = PUSH, rule: Rule = RULE, gap: Gap | None = None) -> RulePlan:
+    (plan,) = plan_builds(push, [rule], gap)
     return plan
 
 
@@ -67,6 +68,8 @@ def test_a_push_becomes_the_request_that_the_rule_describes() -> None:
             status_context="quay/api",
             pull_robot="acme+puller",
             timeout=timedelta(hours=1),
+            dockerfile="Dockerfile",
+            is_dockerfile_in_doubt=True,
         ),
     )
 
@@ -136,9 +139,17 @@ def test_where_a_forge_heeds_case_the_rule_does_too() -> None:
         ({}, {"branches": ()}, "it builds no branches"),
         ({"message": "Fix\n\n[skip ci]"}, {}, "the commit message says [skip ci]"),
         ({"message": "[CI Skip] x"}, {}, "the commit message says [ci skip]"),
-        ({"changed_paths": ("a.md", "docs/x")}, {"paths": ("src/**",)}, "none of the 2 changed paths matches src/**"),
-        ({"changed_paths": ("src/a.md",)}, {"paths": ("src/**", "!**/*.md")}, "matches src/**, !**/*.md"),
-        ({"changed_paths": ()}, {"paths": ("src/**",)}, "none of the 0 changed paths"),
+        (
+            {"forced": False, "changed_paths": ("a.md", "docs/x")},
+            {"paths": ("src/**",)},
+            "none of the 2 changed paths matches src/**",
+        ),
+        (
+            {"forced": False, "changed_paths": ("src/a.md",)},
+            {"paths": ("src/**", "!**/*.md")},
+            "matches src/**, !**/*.md",
+        ),
+        ({"forced": False, "changed_paths": ()}, {"paths": ("src/**",)}, "none of the 0 changed paths"),
         ({}, {"image_tags": ("{tag}",)}, "no image tag is left for main: image tag {tag} left out: main is a branch"),
         ({}, {"repository": "acme/{tag}"}, "repository 'acme/{tag}': main is a branch, which has no {tag}"),
         ({"ref": "refs/heads/-x"}, {"branches": ("*",), "repository": "acme/{branch}"}, "is no repository name"),
@@ -151,15 +162,68 @@ def test_a_push_that_a_rule_does_not_build_is_told_why(
     assert reason in _reason(replace(PUSH, **change), replace(RULE, **rule))  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("changed", [None, ("README.md", "src/x.py")])
-def test_only_a_complete_list_of_other_paths_skips(changed: tuple[str, ...] | None) -> None:
-    assert isinstance(_plan(replace(PUSH, changed_paths=changed), replace(RULE, paths=("src/**",))), Planned)
+SRC = replace(RULE, paths=("src/**",))
 
 
-def test_after_a_gap_the_changed_paths_prove_nothing() -> None:
-    push, rule = replace(PUSH, changed_paths=("README.md",)), replace(RULE, paths=("src/**",))
-    assert isinstance(_plan(push, rule), Skipped)
-    assert isinstance(_plan(push, rule, gap=True), Planned)
+@pytest.mark.parametrize(("forced", "gap"), [(False, None), (None, None), (True, None), (False, Gap())])
+def test_a_listed_path_that_matches_is_proof_whatever_else_happened(forced: bool | None, gap: Gap | None) -> None:
+    plan = _plan(replace(PUSH, changed_paths=("README.md", "src/x.py"), forced=forced), SRC, gap)
+    assert isinstance(plan, Planned)
+    assert plan.request.comparison is None
+
+
+@pytest.mark.parametrize(
+    ("change", "gap", "base"),
+    [
+        ({}, None, "b" * 40),
+        ({"changed_paths": ("README.md",)}, None, "b" * 40),
+        ({"changed_paths": ("README.md",), "forced": True}, None, "b" * 40),
+        ({"changed_paths": ("README.md",), "forced": False}, Gap({"api": "a" * 40, "web": "c" * 40}), "a" * 40),
+        ({"ref": "refs/heads/new", "before": None}, None, None),
+    ],
+    ids=["untold", "perhaps forced", "forced", "after a gap", "a new branch"],
+)
+def test_what_the_push_does_not_prove_is_to_be_compared(
+    change: dict[str, object], gap: Gap | None, base: str | None
+) -> None:
+    plan = _plan(replace(PUSH, **change), replace(SRC, branches=("**",)), gap)  # type: ignore[arg-type]
+    assert isinstance(plan, Planned)
+    assert plan.request.comparison == Comparison(("src/**",), base, GoalKind.CANCEL)
+
+
+@pytest.mark.parametrize(
+    ("change", "gap"),
+    [
+        ({"changed_paths": ("README.md",), "forced": False}, Gap()),
+        ({"before": None}, None),
+        ({"ref": "refs/tags/v1", "before": None}, None),
+        ({"ref": "refs/tags/v1"}, None),
+    ],
+    ids=["nothing planned before the gap", "the default branch is new", "a tag", "a moved tag"],
+)
+def test_where_there_is_nothing_to_compare_with_it_is_built(change: dict[str, object], gap: Gap | None) -> None:
+    plan = _plan(replace(PUSH, **change), SRC, gap)  # type: ignore[arg-type]  # each change is a field of the push
+    assert isinstance(plan, Planned)
+    assert plan.request.comparison is None
+
+
+@pytest.mark.parametrize(
+    ("change", "gap", "in_doubt"),
+    [
+        ({"changed_paths": ("src/x.py",)}, None, False),
+        ({"changed_paths": ("src/x.py",)}, Gap(), True),
+        ({"changed_paths": ("Dockerfile",)}, None, True),
+        ({}, None, True),
+        ({"before": None}, None, False),
+    ],
+    ids=["other files", "a gap", "itself", "untold", "a new branch"],
+)
+def test_the_dockerfile_is_in_doubt_where_the_push_may_have_removed_it(
+    change: dict[str, object], gap: Gap | None, in_doubt: bool
+) -> None:
+    plan = _plan(replace(PUSH, **change), gap=gap)  # type: ignore[arg-type]  # each change is a field of the push
+    assert isinstance(plan, Planned)
+    assert (plan.request.dockerfile, plan.request.is_dockerfile_in_doubt) == ("Dockerfile", in_doubt)
 
 
 def test_an_image_tag_that_a_push_cannot_fill_is_left_out_and_noted() -> None:

@@ -69,7 +69,8 @@ def test_the_runs_reach_every_ending() -> None:
     rows = [row for driver in drivers for row in driver.rows.values()]
     phases = Counter(row.seen.phase for row in rows)
     reasons = " ".join(row.seen.because for row in rows)
-    assert all(phases[phase] > 0 for phase in BuildPhase if phase.is_final)
+    # What is skipped is never asked of Quay: the simulation of the engine has path filters, this one has none.
+    assert all(phases[phase] > 0 for phase in BuildPhase if phase.is_final and phase is not BuildPhase.SKIPPED)
     for words in ("timed out", "superseded by", "was deleted", "cancelled by ada", "cancelled in Quay", "Quay took"):
         assert words in reasons
     assert any(row.seen.ended for row in rows), "no build was starved and asked for again"

@@ -31,7 +31,6 @@ from buildbot.ports import (
     CredentialRefused,
     DueStatus,
     Forge,
-    Refused,
     Registry,
     Repository,
     StatusProgress,
@@ -45,6 +44,7 @@ from buildbot.ports import (
     Unreachable,
     Vanished,
 )
+from tests.engine.forge_model import truly_touched
 from tests.engine.mishaps import CANCEL, CLAIMS, LEASE, LONGEST_STALL, REQUEST, SETTLE, STATUSES
 
 if TYPE_CHECKING:
@@ -313,15 +313,35 @@ class _Forge:
         return f"user:ci-bot of {full_name}"
 
     async def commit_of_tag(self, full_name: str, tag_object: str) -> str:
-        del full_name
+        await self._asked(full_name)
+        return self._sim.forge.commits[tag_object]
+
+    async def head(self, full_name: str, ref: str) -> str:
+        await self._asked(full_name)
+        return f"head of {ref}"
+
+    async def changed_paths(self, full_name: str, before: str, after: str) -> tuple[str, ...] | None:
+        await self._asked(f"{full_name} {before}")
+        return truly_touched(after)
+
+    async def has_file(self, full_name: str, sha: str, path: str) -> bool:
+        await self._asked(f"{full_name} {path}")
+        if self._sim.now < self._sim.forge.shows_at.get(sha, 0.0):
+            raise Vanished(f"No commit found for the ref {sha}")
+        return True
+
+    async def repository(self, full_name: str) -> Repository:
+        await self._asked(full_name)
+        return Repository("1", full_name, private=False, default_branch="main", html_url="")
+
+    async def _asked(self, what: str) -> None:
         await self._process.boundary()
         await asyncio.sleep(self._sim.rng.uniform(0.02, 0.5))
         if error := self._unsent():
             raise error
         if self._sim.strikes(self._sim.mood.forge / 4):
-            raise Unanswered("GitHub did not answer")
+            raise Unanswered(f"GitHub did not answer about {what}")
         await self._process.boundary()
-        return self._sim.forge.commits[tag_object]
 
     async def post_status(self, target: StatusTarget, status: CommitStatus) -> None:
         forge, full_name, sha, context = self._sim.forge, target.full_name, target.sha, target.context
@@ -358,9 +378,3 @@ class _Forge:
                 CredentialRefused("bad credentials"),
             ]
         )
-
-    async def head(self, full_name: str, ref: str) -> str:
-        raise Vanished(f"nobody asks for {ref} of {full_name} in the simulation")
-
-    async def repository(self, full_name: str) -> Repository:
-        raise Refused(f"nobody asks for {full_name} in the simulation")

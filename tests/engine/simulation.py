@@ -71,7 +71,7 @@ from tests.store.due import next_due
 
 Result = TypeVar("Result")
 EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
-SOURCE = Source("github", "1", "acme/api")
+SOURCE = Source("github", "1", "acme/api", default_branch="main")
 LONGEST_RUN, QUAYS_REST = 60 * 3600.0, 3 * 7200.0
 MOST_PASSES, MOST_CALLS = 60, 60
 """In one minute, for one repository and in all."""
@@ -87,6 +87,7 @@ class Push(NamedTuple):
     after: str | None
     at: float
     touches: tuple[str, ...] | None = None
+    is_forced: bool | None = None
 
 
 @dataclass(frozen=True)
@@ -119,7 +120,7 @@ def draw_pushes(rng: Random) -> list[Push]:
             after = None
         touches = rng.choice([None, ("src/a.py",), ("docs/a.md", "src/a.py")])
         if after != before:
-            pushes.append(Push(ref, before, after, float(int(when)), touches))
+            pushes.append(Push(ref, before, after, float(int(when)), touches, rng.choice([None, False])))
             heads[ref] = after
     return pushes
 
@@ -315,6 +316,7 @@ class Simulation:
             commit=commit,
             archive=Archive("https://forge.test/{sha}.tar.gz", "api-{sha}"),
             pushed_at=EPOCH + timedelta(seconds=push.at) if self.mood.tells_push_times else None,
+            forced=False if push.is_forced is False else None,
             changed_paths=push.touches,
         )
         await self._record(event, guid)

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from buildbot.domain.build import Build, BuildPhase, CancelReason, GoalKind
 from buildbot.domain.rule import Rule
 from buildbot.sandbox.quay_builds import Build as QuayBuild
+from tests.engine.forge_model import truly_touched
 from tests.engine.mishaps import Sabotage
 from tests.engine.simulation import MOST_CALLS, Ending, Push, Simulation, owner_of
 
@@ -98,8 +99,15 @@ def _is_true(sim: Simulation, row: Build, known: QuayBuild | None) -> bool:
             return known is not None and known.phase in ("error", "expired")
         case BuildPhase.CANCELLED:
             return _is_true_cancel(sim, row, known)
+        case BuildPhase.SKIPPED:
+            return known is None and row.seen.attempt == 0 and _is_in_vain(row)
         case _:
             return _is_true_error(sim, row, known)
+
+
+def _is_in_vain(row: Build) -> bool:
+    touched = truly_touched(row.commit or "0")
+    return row.request.comparison is not None and touched is not None and "docs/a.md" not in touched
 
 
 def _is_true_cancel(sim: Simulation, row: Build, known: QuayBuild | None) -> bool:
@@ -134,7 +142,8 @@ def _lost_heads(sim: Simulation, end: Ending) -> Iterator[str]:
 
 def _must_build(rule: Rule, head: Push) -> bool:
     wants_kind = rule.branches if head.ref.startswith("refs/heads/") else rule.tags
-    return bool(wants_kind) and (not rule.paths or head.touches is None or "docs/a.md" in head.touches)
+    touched = truly_touched(head.after or "0") if head.touches is None else head.touches
+    return bool(wants_kind) and (not rule.paths or touched is None or "docs/a.md" in touched)
 
 
 def _lost_head(rule: Rule, head: Push, end: Ending) -> Iterator[str]:
@@ -157,7 +166,7 @@ def _lost_head(rule: Rule, head: Push, end: Ending) -> Iterator[str]:
 
 
 def _wrong_statuses(sim: Simulation, end: Ending) -> Iterator[str]:
-    for key, rows in _by_status(end).items():
+    for key, rows in _by_status(sim, end).items():
         owner = _owner_of_status(sim, rows)
         shown = sim.forge.statuses.get(key, [])
         wanted, report = sim.wording(owner), end.reports[owner.id]
@@ -174,12 +183,17 @@ def _wrong_statuses(sim: Simulation, end: Ending) -> Iterator[str]:
             yield f"{build} had {posts} statuses"
 
 
-def _by_status(end: Ending) -> dict[tuple[str, str], list[Build]]:
+def _by_status(sim: Simulation, end: Ending) -> dict[tuple[str, str], list[Build]]:
     found: dict[tuple[str, str], list[Build]] = {}
     for row in end.rows.values():
-        if row.commit is not None:
+        if row.commit is not None and not _was_undecided(sim, row):
             found.setdefault((row.commit, row.request.status_context.lower()), []).append(row)
     return found
+
+
+def _was_undecided(sim: Simulation, row: Build) -> bool:
+    """Whether it ended before it was known to be wanted: such a build leaves no trace on the commit."""
+    return sim.born_alive[row.id] and row.request.comparison is not None and not row.seen.wanted_because
 
 
 def _owner_of_status(sim: Simulation, rows: list[Build]) -> Build:

@@ -8,7 +8,7 @@ from itertools import pairwise
 import pytest
 from sqlalchemy import create_engine, select
 
-from buildbot.domain.build import Build, CancelReason, Goal, GoalKind
+from buildbot.domain.build import Build, BuildPhase, CancelReason, Goal, GoalKind
 from buildbot.domain.decision import Decision
 from buildbot.domain.push import Ignored
 from buildbot.domain.rule import Supersede
@@ -242,6 +242,46 @@ async def test_a_gap_in_the_history_builds_whatever_the_paths(world: World) -> N
     after_a_gap = await world.push("d", "e", rules=(DOCS,), changed=("src/y",))
     assert (skipped.decision, after_a_gap.decision) == (Decision.IGNORED, Decision.PLANNED)
     assert "pushes before this one never arrived" in after_a_gap.reason
+
+
+# ── undecided ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def undecided(world: World, before: str, after: str) -> Build:
+    """A push that does not show all that changed, and the build that it may need."""
+    (build,) = (await world.push(before, after, rules=(DOCS,))).builds
+    assert build.seen.phase is BuildPhase.COMPARING
+    return build
+
+
+async def test_a_build_that_may_not_be_wanted_replaces_nothing_and_has_no_status(world: World) -> None:
+    (older,) = (await world.push("a", "b", rules=(DOCS,), changed=("docs/x",))).builds
+    newer = await undecided(world, "b", "c")
+    assert (await world.reread(older)).goal == Goal()
+    assert (await world.store.story(newer.id)).status is None
+    assert "planned if it concerns docs" in (await world.store.story(newer.id)).steps[0].what
+
+
+async def test_once_it_is_wanted_it_replaces_what_is_older_and_has_its_status(world: World) -> None:
+    (older,) = (await world.push("a", "b", rules=(DOCS,), changed=("docs/x",))).builds
+    newer = await undecided(world, "b", "c")
+    await world.admit(newer)
+    assert (await world.reread(older)).goal == Goal(GoalKind.CANCEL, CancelReason.SUPERSEDED, "ccccccc")
+    report = (await world.store.story(newer.id)).status
+    assert report is not None
+    assert not report.wanted.state.is_final
+    assert await world.is_due(), "the older one is to be cancelled at once"
+
+
+async def test_a_push_that_arrives_late_is_superseded_at_birth_by_one_that_was_found_to_be_wanted(world: World) -> None:
+    await world.push("a", "b", rules=(DOCS,), at=10, changed=("docs/x",))
+    (newer,) = (await world.push("c", "d", rules=(DOCS,), at=30)).builds
+    assert newer.seen.phase is BuildPhase.COMPARING
+    (before,) = (await world.push("b", "e", rules=(DOCS,), at=15, changed=("docs/x",))).builds
+    await world.admit(newer)
+    late = await world.push("b", "c", rules=(DOCS,), at=20, changed=("docs/x",))
+    assert (await world.reread(before)).goal.reason is CancelReason.SUPERSEDED
+    assert late.decision is Decision.SUPERSEDED
 
 
 async def test_one_delivery_may_move_several_refs(world: World) -> None:

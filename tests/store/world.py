@@ -80,7 +80,8 @@ class World:
     ) -> Recorded:
         """A push by the letters of its commits; `at` is the forge's own time of it, in seconds."""
         pushed_at = None if at is None else START + timedelta(seconds=at)
-        push = replace(a_push(before, after, ref), pushed_at=pushed_at, changed_paths=changed)
+        forced = None if changed is None else False
+        push = replace(a_push(before, after, ref), pushed_at=pushed_at, changed_paths=changed, forced=forced)
         return await self.record(push, rules=rules)
 
     async def build(self, before: str | None, after: str | None, *, ref: str = MAIN) -> Build:
@@ -103,8 +104,18 @@ class World:
 
     async def save(self, claim: Claim, *builds: Build, is_news: bool = True, learned_commit: bool = False) -> None:
         """What was seen of builds, with the statuses that follow."""
-        changes = [BuildChange(one, status_of(one), is_news, ("seen",), learned_commit) for one in builds]
+        changes = [BuildChange(one, status_of(one), is_news, ("seen",), claims_status=learned_commit) for one in builds]
         await self.store.save(claim, changes, self.now)
+
+    async def admit(self, build: Build) -> None:
+        """A build turns out to be wanted."""
+        claims = await self.store.claim_repositories("one", self.now, LEASE, 10)
+        claim = next(one for one in claims if one.repository == build.request.repository)
+        wanted = seen_as(build, BuildPhase.PLANNED, wanted_because="docs/x changed")
+        change = BuildChange(wanted, status_of(wanted), True, ("planned",), claims_status=True, is_admitted=True)
+        await self.store.save(claim, [change], self.now)
+        for one in claims:
+            await self.store.release(one, None)
 
     async def end(self, build: Build, phase: BuildPhase = BuildPhase.SUCCEEDED) -> Build:
         """Follow a build to its end in one claim."""
@@ -134,6 +145,8 @@ class World:
 
 def ended_as(build: Build, phase: BuildPhase, now: datetime) -> Build:
     """The build as its end reads, whatever came before."""
+    if phase is BuildPhase.SKIPPED:
+        return end(seen_as(build, BuildPhase.COMPARING), phase, "because", now)
     waiting = replace(build, seen=replace(build.seen, phase=BuildPhase.BUILDING, quay_id="q-1", attempt=1))
     return end(waiting, phase, "" if phase is BuildPhase.SUCCEEDED else "because", now)
 

@@ -129,15 +129,19 @@ class GitHubApi:
         return None if found is None else reading(lambda: _differing(found), _FORGE)
 
     async def has_file(self, full_name: str, sha: str, path: str) -> bool:
-        """Whether a file is in a commit; symbolic links are followed. `Vanished`: the commit is not there."""
+        """Whether a file is in a commit; symbolic links are followed. `Vanished`: the commit is not there.
+
+        `Refused`: GitHub does not show the commits of the repository at all (404 in both places), which tells nothing.
+        """
         place = f"{repository_path(full_name)}/contents/{quoted(path)}?ref={quoted(sha)}"
         answer = await self._talk.look(full_name, place, f"to show {shown(path)} in {sha} of {full_name}")
         if answer.status == 200:
             return isinstance(answer.document, dict) and answer.document.get("type") == "file"
         # The same 404 says that the file, the commit or the repository is not there: only the commit's own tells.
-        await self._read(
-            full_name, f"{repository_path(full_name)}/commits/{quoted(sha)}", f"to show commit {sha} of {full_name}"
-        )
+        doing = f"to show commit {sha} of {full_name}"
+        commit = await self._talk.look(full_name, f"{repository_path(full_name)}/commits/{quoted(sha)}", doing)
+        if commit.status == 404:
+            raise Refused(f"GitHub refused {doing}: {words_of(commit)}")
         return False
 
     def archive(self, full_name: str, sha: str) -> AbstractAsyncContextManager[AsyncIterator[bytes]]:
