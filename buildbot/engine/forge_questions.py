@@ -29,7 +29,7 @@ from buildbot.domain.push import short
 from buildbot.engine.outcomes import failure_of
 from buildbot.engine.pacing import Clock, Closed
 from buildbot.engine.sites import ForgeSite
-from buildbot.ports import CallError, Refused, Vanished
+from buildbot.ports import CallError, CredentialRefused, Refused, Vanished
 from buildbot.telemetry import timed_call
 
 Question = ResolveCommit | ComparePaths | CheckSource
@@ -141,7 +141,7 @@ class ForgeQuestions:
                 is_there = await site.line.call(look)
         except Vanished as gone:
             return await self._vanished(build, site, gone)
-        except Refused:
+        except (Refused, CredentialRefused):
             self._known.untold(build, self._clock.monotonic())
             return SourceChecked()
         if is_there:

@@ -40,7 +40,7 @@ log = structlog.get_logger(__name__)
 MOST_POSTS = 20
 WRITE_BURST = 20
 COMMIT_PATIENCE = timedelta(minutes=2)
-REMEMBERED_SECONDS = 0.01
+REMEMBERED_SECONDS = 0.1
 """A credential that is known by now is told sooner than this; one that the forge was asked for never is."""
 UNKNOWN_CREDENTIAL = ""
 """Names the line on which a forge is asked whose credential serves a repository."""

@@ -60,6 +60,7 @@ class DemoForge(ABC):
     has not ended.
     """
 
+    title: ClassVar[str]
     words: ClassVar[Mapping[str, str]] = {"success": "success", "failure": "failure", "error": "error"}
     sandbox: Sandbox
     token: str
@@ -90,6 +91,8 @@ class DemoForge(ABC):
 class AtGitHub(DemoForge):
     """Enterprise Server, as on loopback; a classic token that may do no more than post statuses."""
 
+    title = "GitHub"
+
     def __init__(self) -> None:
         self.sandbox: GitHub = GitHub()
         self.sandbox.add_repository(REPOSITORY, files=SOURCE)
@@ -109,6 +112,8 @@ class AtGitHub(DemoForge):
 class AtGitLab(DemoForge):
     """A developer's token; GitLab has one word for a build that failed and one that could not run."""
 
+    title = "GitLab"
+
     words: ClassVar[Mapping[str, str]] = {"success": "success", "failure": "failed", "error": "failed"}
 
     def __init__(self) -> None:
@@ -125,6 +130,8 @@ class AtGitLab(DemoForge):
 
 class AtGitea(DemoForge):
     """A collaborator's token; Quay's builder cannot use the archives, so the bot passes the source on."""
+
+    title = "Gitea"
 
     is_forgejo: ClassVar[bool] = False
 
@@ -143,11 +150,15 @@ class AtGitea(DemoForge):
 class AtForgejo(AtGitea):
     """The same with Forgejo's headers, and archives that the builder can use."""
 
+    title = "Forgejo"
+
     is_forgejo = True
 
 
 class AtBitbucket(DemoForge):
     """Bitbucket Cloud: an access token, and a status per key, which the next one of the key replaces."""
+
+    title = "Bitbucket"
 
     words: ClassVar[Mapping[str, str]] = {"success": "SUCCESSFUL", "failure": "FAILED", "error": "STOPPED"}
 

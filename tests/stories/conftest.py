@@ -7,6 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.forges.github.world import GitHubWorld
+from tests.forges.world import ForgeWorld
+from tests.stories.forge_world import ForgeStory, forge_story
 from tests.stories.world import World, new_world
 
 
@@ -14,4 +17,12 @@ from tests.stories.world import World, new_world
 async def world(tmp_path: Path) -> AsyncIterator[World]:
     """A GitHub and a Quay; the bot is started by the story."""
     async with new_world(tmp_path) as made:
+        yield made
+
+
+@pytest.fixture
+async def story(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[ForgeStory]:
+    """A story at the forge that the test names, at GitHub where it names none."""
+    kind: type[ForgeWorld] = getattr(request, "param", GitHubWorld)
+    async with forge_story(kind, tmp_path) as made:
         yield made

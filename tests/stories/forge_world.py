@@ -23,9 +23,22 @@ from buildbot.sandbox.quay import Quay
 from buildbot.sandbox.quay_builder import Builder, Finding
 from buildbot.sandbox.quay_builds import Build
 from buildbot.sandbox.serving import listen, serving, url_of
+from tests.forges.bitbucket.world import BitbucketWorld
+from tests.forges.bitbucket_datacenter.world import BitbucketDataCenterWorld
+from tests.forges.gitea.world import ForgejoWorld, GiteaWorld
+from tests.forges.github.world import GitHubWorld
+from tests.forges.gitlab.world import GitLabWorld
 from tests.forges.world import REPO, ForgeWorld, Shown
 from tests.stories.world import FAST, QUICK, Watch, all_serving, until
 
+FORGES: tuple[type[ForgeWorld], ...] = (
+    GitHubWorld,
+    GitLabWorld,
+    GiteaWorld,
+    ForgejoWorld,
+    BitbucketWorld,
+    BitbucketDataCenterWorld,
+)
 SECRET = "a secret of the hook"
 CONTEXT = "quay/api"
 CONFIG = """
@@ -52,7 +65,7 @@ token = "env:QUAY_TOKEN"
 [[rules]]
 name = "api"
 source = "acme/api"
-branches = ["main"]
+branches = ["main", "feature/*"]
 repository = "acme/api"
 {rule}
 """
@@ -111,7 +124,26 @@ class ForgeStory:
         """One commit on main; `__` in a file's name stands for a slash."""
         named = {name.replace("__", "/"): content for name, content in files.items()}
         push: Push[Any, Any] = await self.sandbox.commit_and_push(REPO, files=named)
-        assert [attempt.status_code for attempt in push.attempts] == [202], [one.answer for one in push.attempts]
+        assert [attempt.status_code for attempt in push.attempts] in ([200], [202]), [
+            one.answer for one in push.attempts
+        ]
+        return push
+
+    async def force_push(self, **files: str) -> Push[Any, Any]:
+        """The last commit on main replaced by another."""
+        named = {name.replace("__", "/"): content for name, content in files.items()}
+        push: Push[Any, Any] = await self.sandbox.commit_and_push(REPO, files=named, force=True)
+        return push
+
+    async def push_branch(self, branch: str, **files: str) -> Push[Any, Any]:
+        """One commit on a branch, which begins at main where it is new."""
+        named = {name.replace("__", "/"): content for name, content in files.items()}
+        push: Push[Any, Any] = await self.sandbox.commit_and_push(REPO, ref=branch, files=named)
+        return push
+
+    async def remove(self, file: str) -> Push[Any, Any]:
+        """One commit on main that removes a file."""
+        push: Push[Any, Any] = await self.sandbox.commit_and_push(REPO, files={file: None})
         return push
 
     async def final_status(self, sha: str) -> Shown:
@@ -147,11 +179,14 @@ class ForgeStory:
 
     async def steps(self, push: Push[Any, Any]) -> list[str]:
         """The history of the build of a push, as its page tells it."""
+        return [step["what"] for step in (await self.page(push))["steps"]]
+
+    async def page(self, push: Push[Any, Any]) -> Any:
+        """The page of the build of a push, as programs read it."""
         (answer,) = [json.loads(attempt.answer) for attempt in push.attempts]
         (build,) = answer["builds"]
         async with httpx.AsyncClient(headers={"Accept": "application/json"}) as client:
-            page = (await client.get(f"{self.bot_url}/builds/{build['id']}")).raise_for_status().json()
-        return [step["what"] for step in page["steps"]]
+            return (await client.get(f"{self.bot_url}/builds/{build['id']}")).raise_for_status().json()
 
 
 @asynccontextmanager

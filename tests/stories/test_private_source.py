@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
-from pathlib import Path
+from collections.abc import Callable
 
 import pytest
 
@@ -14,22 +13,12 @@ from tests.forges.bitbucket_datacenter.world import BitbucketDataCenterWorld
 from tests.forges.gitea.world import ForgejoWorld, GiteaWorld
 from tests.forges.github.world import GitHubWorld
 from tests.forges.gitlab.world import GitLabWorld
-from tests.forges.world import ForgeWorld
-from tests.stories.forge_world import ForgeStory, forge_story
+from tests.stories.forge_world import FORGES, ForgeStory
 from tests.stories.world import until
 
 pytestmark = pytest.mark.anyio
-FORGES = (GitHubWorld, GitLabWorld, GiteaWorld, ForgejoWorld, BitbucketWorld, BitbucketDataCenterWorld)
 SERVER = 'context = "server"\n'
 DOCKERFILE = "FROM alpine:3.20\nCOPY . /srv\n"
-
-
-@pytest.fixture
-async def story(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[ForgeStory]:
-    """A story at the forge that the test names, at GitHub where it names none."""
-    kind: type[ForgeWorld] = getattr(request, "param", GitHubWorld)
-    async with forge_story(kind, tmp_path) as made:
-        yield made
 
 
 @pytest.mark.parametrize("story", FORGES, indirect=True, ids=lambda kind: kind.name)
@@ -125,6 +114,7 @@ async def test_source_that_cannot_be_had_ends_the_builder_and_the_page_says_why(
 
 async def test_private_source_past_the_bot_ends_in_a_status_that_says_what_went_wrong(story: ForgeStory) -> None:
     story.forge.hide()
+    story.rule = 'archive = "direct"'
     story.is_public = False
     story.quay.speed = 1000  # three attempts, five minutes
     story.watch.run(50)
@@ -136,10 +126,44 @@ async def test_private_source_past_the_bot_ends_in_a_status_that_says_what_went_
     assert "could not use the source archive" in str(status.description)
 
 
-async def test_a_dockerfile_that_is_not_there_is_found_missing_at_the_context(story: ForgeStory) -> None:
+@pytest.mark.parametrize(
+    "story",
+    [GitHubWorld, GitLabWorld, ForgejoWorld, BitbucketWorld],
+    indirect=True,
+    ids=lambda kind: kind.name,
+)
+async def test_private_source_that_nobody_can_pass_on_is_an_error_on_the_commit_at_once(story: ForgeStory) -> None:
     story.forge.hide()
+    story.is_public = False
+    async with story.bot():
+        push = await story.push(Dockerfile=DOCKERFILE)
+        status = await story.final_status(push.sha)
+    assert status.state in {StatusState.ERROR, StatusState.FAILURE}
+    assert "server.public_url is not set" in str(status.description)
+    assert story.quay.builds == []
+
+
+@pytest.mark.parametrize("story", FORGES, indirect=True, ids=lambda kind: kind.name)
+async def test_a_dockerfile_that_is_not_there_is_an_error_before_a_build_is_spent(story: ForgeStory) -> None:
     story.rule = 'context = "server"'
     async with story.bot():
-        await story.push(Dockerfile=DOCKERFILE, server__main="main")
-        await until(lambda: bool(story.quay.builds))
-    assert story.package.why == "Missing Dockerfile"
+        push = await story.push(Dockerfile=DOCKERFILE, server__main="main")
+        status = await story.final_status(push.sha)
+        assert str(status.description).startswith(f"Server/Dockerfile is not in acme/api at {push.sha[:7]}")
+        assert story.quay.builds == []
+        mended = await story.push(server__Dockerfile=DOCKERFILE)
+        assert (await story.final_status(mended.sha)).state is StatusState.SUCCESS
+
+
+async def test_a_dockerfile_that_a_push_removes_is_missed_although_it_was_there_before(story: ForgeStory) -> None:
+    async with story.bot():
+        first = await story.push(Dockerfile=DOCKERFILE)
+        assert (await story.final_status(first.sha)).state is StatusState.SUCCESS
+        calls = len(story.sandbox.calls)
+        second = await story.push(README="read me")
+        assert (await story.final_status(second.sha)).state is StatusState.SUCCESS
+        assert not [one for one in story.sandbox.calls[calls:] if "/contents/" in one.path], "it was there before"
+        push = await story.remove("Dockerfile")
+        status = await story.final_status(push.sha)
+    assert str(status.description).startswith("Dockerfile is not in acme/api")
+    assert len(story.quay.builds) == 2
