@@ -17,7 +17,7 @@ import asyncio
 import base64
 import hashlib
 import hmac
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -27,7 +27,7 @@ import structlog
 from buildbot.archives.assembly import ArchiveError, Assembly
 from buildbot.domain.build import Build, BuildId, BuildPhase
 from buildbot.engine.pacing import Clock
-from buildbot.engine.sites import ForgeSite
+from buildbot.engine.setup import Current
 from buildbot.ports import CallError, NoSuchBuild, Store, StoreUnavailable
 
 log = structlog.get_logger(__name__)
@@ -77,19 +77,11 @@ class Archive:
 
 
 class ArchiveRelay:
-    """Signs addresses of archives and opens them. `public_url` is how builders reach the bot; None: they cannot."""
+    """Signs addresses of archives and opens them."""
 
-    def __init__(
-        self,
-        store: Store,
-        forges: Mapping[str, ForgeSite],
-        public_url: str | None,
-        clock: Clock,
-        limits: RelayLimits | None = None,
-    ) -> None:
+    def __init__(self, store: Store, current: Current, clock: Clock, limits: RelayLimits | None = None) -> None:
         self._store = store
-        self._forges = forges
-        self._public_url = public_url
+        self._current = current
         self._clock = clock
         self._limits = limits or RelayLimits()
         self._room = asyncio.Semaphore(self._limits.most_at_once)
@@ -97,9 +89,10 @@ class ArchiveRelay:
 
     async def url_of(self, build: Build) -> str | None:
         """Where Quay's builder finds the source of a build; None while builders cannot reach the bot."""
-        if self._public_url is None:
+        public_url = self._current.setup.public_url
+        if public_url is None:
             return None
-        return f"{self._public_url}/archives/{build.id}.{await self._signature(build.id)}.tar.gz"
+        return f"{public_url}/archives/{build.id}.{await self._signature(build.id)}.tar.gz"
 
     async def open(self, token: str) -> Archive:
         """The archive behind an address. Its first piece has been made, so what it begins with is sound.
@@ -165,7 +158,7 @@ class ArchiveRelay:
             self._room.release()
 
     async def _assembled(self, build: Build) -> AsyncGenerator[bytes, None]:
-        site = self._forges.get(build.source.forge)
+        site = self._current.setup.forges.get(build.source.forge)
         if site is None:
             raise ArchiveTrouble(f"the forge {build.source.forge} is no longer configured")
         assembly = Assembly(largest_bytes=self._limits.largest_bytes)

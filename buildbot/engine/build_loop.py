@@ -5,7 +5,7 @@ What goes wrong in one pass (a bug, a database that is away) ends that pass alon
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 
 import structlog
@@ -15,8 +15,8 @@ from buildbot.domain.lifecycle import end
 from buildbot.domain.steps import steps
 from buildbot.engine.lease_loop import LeaseLoop
 from buildbot.engine.repository_pass import RepositoryPass, Tools, claims_status
-from buildbot.engine.sites import RegistrySite
-from buildbot.ports import BuildChange, Claim, ClaimLost, StoreUnavailable
+from buildbot.engine.setup import Current
+from buildbot.ports import BuildChange, Claim, ClaimLost, StoreUnavailable, Wording
 
 log = structlog.get_logger(__name__)
 
@@ -31,13 +31,13 @@ class BuildLoop(LeaseLoop[Claim]):
         self,
         owner: str,
         lease: timedelta,
-        registries: Mapping[str, RegistrySite],
+        current: Current,
         tools: Tools,
         on_news: Callable[[], None],
     ) -> None:
         super().__init__(MOST_PASSES, lease)
         self._owner = owner
-        self._registries = registries
+        self._current = current
         self._tools = tools
         self._on_news = on_news
 
@@ -73,11 +73,11 @@ class BuildLoop(LeaseLoop[Claim]):
                 await self._release_later(claim)
 
     async def _look(self, claim: Claim) -> None:
-        site = self._registries.get(claim.registry)
-        if site is None:
-            await self._end_unconfigured(claim)
+        setup = self._current.setup
+        if claim.registry not in setup.registries:
+            await self._end_unconfigured(claim, setup.wording)
             return
-        one = RepositoryPass(claim, site, self._tools)
+        one = RepositoryPass(claim, setup, self._tools)
         due = await one.run()
         await self._tools.store.release(claim, due, one.typical)
         if due is not None:
@@ -89,9 +89,9 @@ class BuildLoop(LeaseLoop[Claim]):
         except StoreUnavailable:
             log.warning("claim not given back, it ends with its lease")
 
-    async def _end_unconfigured(self, claim: Claim) -> None:
+    async def _end_unconfigured(self, claim: Claim, wording: Wording) -> None:
         because = f"the registry {claim.registry} is no longer configured"
-        now, wording = self._tools.clock.now(), self._tools.wording
+        now = self._tools.clock.now()
         ended = [(build, end(build, BuildPhase.ERRORED, because, now)) for build in claim.builds]
         changes = [
             BuildChange(after, wording(after), True, steps(before, after), claims_status(before, after))

@@ -5,14 +5,13 @@ No call leaves the bot before the answer: what the payload does not tell is foun
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 
 import structlog
 
-from buildbot.domain.decision import Standing, Verdict, judge
-from buildbot.domain.push import PushEvent
-from buildbot.domain.rule import Rule
-from buildbot.ports import Delivery, Recorded, Recording, Store, Webhook, Wording
+from buildbot.domain.decision import judge
+from buildbot.engine.setup import Setup
+from buildbot.ports import Delivery, Recorded, Recording, Store
 from buildbot.telemetry import DELIVERIES
 
 log = structlog.get_logger(__name__)
@@ -21,23 +20,14 @@ log = structlog.get_logger(__name__)
 class Intake:
     """Takes deliveries. `wake` is called after each that left something to do."""
 
-    def __init__(
-        self,
-        store: Store,
-        webhooks: Mapping[str, Webhook],
-        rules: Sequence[Rule],
-        wording: Wording,
-        wake: Callable[[], None],
-    ) -> None:
+    def __init__(self, store: Store, wake: Callable[[], None]) -> None:
         self._store = store
-        self._webhooks = webhooks
-        self._rules = tuple(rules)
-        self._wording = wording
         self._wake = wake
 
-    async def take(self, delivery: Delivery) -> Recorded:
-        """Read, judge and record a delivery. Raises BadPayload naming the field, StoreUnavailable."""
-        reading = self._webhooks[delivery.forge].read(delivery.event, delivery.payload)
+    async def take(self, delivery: Delivery, setup: Setup) -> Recorded:
+        """Read, judge and record a delivery by the setup that it was proven by. Raises BadPayload naming the field,
+        StoreUnavailable."""
+        reading = setup.hooks[delivery.forge].webhook.read(delivery.event, delivery.payload)
         recorded = await self._store.record(
             Recording(
                 forge=delivery.forge,
@@ -45,8 +35,8 @@ class Intake:
                 event=delivery.event,
                 received_at=delivery.received_at,
                 reading=reading,
-                judge=self._judge,
-                wording=self._wording,
+                judge=lambda push, standing: judge(push, standing, setup.rules),
+                wording=setup.wording,
             )
         )
         DELIVERIES.labels(delivery.forge, recorded.decision).inc()
@@ -59,6 +49,3 @@ class Intake:
         )
         self._wake()
         return recorded
-
-    def _judge(self, push: PushEvent, standing: Standing) -> Verdict:
-        return judge(push, standing, self._rules)

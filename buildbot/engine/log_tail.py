@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from math import inf
@@ -22,6 +21,7 @@ from math import inf
 from buildbot.domain.build import Build, BuildId
 from buildbot.domain.log import tail
 from buildbot.engine.pacing import Clock, Closed
+from buildbot.engine.setup import Current
 from buildbot.engine.sites import RegistrySite
 from buildbot.ports import CallError
 from buildbot.telemetry import timed_call
@@ -50,10 +50,8 @@ class _Known:
 class LogTails:
     """The tails of the logs that people look at. `patience_seconds` is how long a viewer waits for a slow registry."""
 
-    def __init__(
-        self, registries: Mapping[str, RegistrySite], clock: Clock, *, patience_seconds: float = PATIENCE_SECONDS
-    ) -> None:
-        self._registries = registries
+    def __init__(self, current: Current, clock: Clock, *, patience_seconds: float = PATIENCE_SECONDS) -> None:
+        self._current = current
         self._clock = clock
         self._patience = patience_seconds
         self._known: OrderedDict[_Key, _Known] = OrderedDict()
@@ -61,7 +59,7 @@ class LogTails:
     async def tail(self, build: Build) -> tuple[str, ...] | None:
         """The last lines as plain, hostile text; () while the log is empty, None when nothing is known of it."""
         stored = build.seen.log.tail if build.seen.log is not None else None
-        site = self._registries.get(build.request.registry)
+        site = self._current.setup.registries.get(build.request.registry)
         if build.seen.quay_id is None or site is None or (build.is_final and stored is not None):
             return stored
         known = self._entry((build.id, build.seen.quay_id))

@@ -52,7 +52,7 @@ from buildbot.domain.steps import steps
 from buildbot.engine.forge_questions import ForgeQuestions, KnownSources
 from buildbot.engine.outcomes import accepted, average, failure_of, phase_in_list
 from buildbot.engine.pacing import DEFAULT_PAUSE, Clock, Closed, Line
-from buildbot.engine.sites import ForgeSite, RegistrySite
+from buildbot.engine.setup import Setup
 from buildbot.engine.strays import Strays
 from buildbot.ports import (
     BuildChange,
@@ -62,7 +62,6 @@ from buildbot.ports import (
     Claim,
     Store,
     Unanswered,
-    Wording,
 )
 from buildbot.telemetry import BUILDS_ENDED, timed_call
 
@@ -95,26 +94,29 @@ class Tools:
     """What a pass works with. `relayed_url` is where the bot itself serves a build's source; None: it cannot."""
 
     store: Store
-    forges: Mapping[str, ForgeSite]
-    wording: Wording
     clock: Clock
     memory: Memory
     relayed_url: Callable[[Build], Awaitable[str | None]] = _no_relay
 
 
 class RepositoryPass:
-    """One pass over a claim. `run` returns when to look again; `typical` is what it learned of build times."""
+    """One pass over a claim, by the setup that is in force as it begins.
 
-    def __init__(self, claim: Claim, site: RegistrySite, tools: Tools) -> None:
+    `run` returns when to look again; `typical` is what it learned of build times.
+    """
+
+    def __init__(self, claim: Claim, setup: Setup, tools: Tools) -> None:
         self.typical = claim.typical
         self._claim = claim
-        self._site = site
+        self._setup = setup
+        self._wording = setup.wording
+        self._site = setup.registries[claim.registry]
         self._tools = tools
         self._builds = {build.id: build for build in claim.builds}
         self._saved = dict(self._builds)
         self._told = dict(self._builds)
-        self._questions = ForgeQuestions(tools.forges, tools.memory.sources, tools.clock)
-        self._strays = Strays(claim, site, tools.store, tools.clock)
+        self._questions = ForgeQuestions(setup.forges, tools.memory.sources, tools.clock)
+        self._strays = Strays(claim, self._site, tools.store, tools.clock)
         self._deferred: datetime | None = None
         self._note_doubts(claim)
 
@@ -246,7 +248,7 @@ class RepositoryPass:
     def _line_for(self, build: Build, action: Action) -> Line | None:
         if not isinstance(action, ResolveCommit | ComparePaths | CheckSource):
             return self._site.line
-        forge = self._tools.forges.get(build.source.forge)
+        forge = self._setup.forges.get(build.source.forge)
         return forge.line if forge else None
 
     def _next_look(self) -> datetime | None:
@@ -450,7 +452,7 @@ class RepositoryPass:
 
     def _change(self, before: Build, after: Build, news: Build | None) -> BuildChange:
         told = news or before
-        old, new = self._tools.wording(before), self._tools.wording(told)
+        old, new = self._wording(before), self._wording(told)
         is_first_word = _is_unaccepted(before, told) and old.description != new.description
         is_news = is_first_word or (old.state, old.stage) != (new.state, new.stage)
         return BuildChange(

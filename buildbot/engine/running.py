@@ -8,12 +8,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from datetime import timedelta
 
 import structlog
 
 from buildbot.engine.build_loop import BuildLoop
 from buildbot.engine.pacing import Clock
+from buildbot.engine.setup import Current
 from buildbot.engine.status_loop import StatusLoop
 from buildbot.ports import Store, StoreUnavailable
 
@@ -24,15 +24,13 @@ AFTER_A_CRASH = 1.0
 
 
 class Engine:
-    """Runs the loops while the bot serves. `retention`: how long what has ended is kept."""
+    """Runs the loops while the bot serves."""
 
-    def __init__(
-        self, store: Store, builds: BuildLoop, statuses: StatusLoop, retention: timedelta, clock: Clock
-    ) -> None:
+    def __init__(self, store: Store, builds: BuildLoop, statuses: StatusLoop, current: Current, clock: Clock) -> None:
         self._store = store
         self._builds = builds
         self._statuses = statuses
-        self._retention = retention
+        self._current = current
         self._clock = clock
 
     @asynccontextmanager
@@ -53,7 +51,7 @@ class Engine:
     async def _prune(self) -> None:
         while True:
             try:
-                gone = await self._store.prune(self._clock.now() - self._retention)
+                gone = await self._store.prune(self._clock.now() - self._current.setup.retention)
             except StoreUnavailable as away:
                 log.warning("nothing forgotten", because=str(away))
                 gone = 0

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 
 from buildbot.domain.lifecycle import Limits
-from buildbot.engine.pacing import Line, RegistryLine
-from buildbot.ports import Forge, Registry
+from buildbot.engine.pacing import Budget, Clock, Line, RegistryLine
+from buildbot.ports import Forge, Registry, Webhook
+
+WRITE_BURST = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,3 +30,40 @@ class ForgeSite:
     key: str
     forge: Forge
     line: Line
+
+
+@dataclass(frozen=True, slots=True)
+class Hook:
+    """How the deliveries of a forge are read, and what proves them: several secrets while they rotate."""
+
+    webhook: Webhook
+    secrets: tuple[bytes, ...] = field(repr=False)
+
+
+@dataclass(slots=True)
+class Purse:
+    """The write budget of one credential, and whether the forge takes it at all."""
+
+    budget: Budget
+    line: Line
+
+
+@dataclass(slots=True)
+class StatusSite:
+    """A forge with its write budgets, one for each credential."""
+
+    site: ForgeSite
+    writes_per_minute: int
+    purses: dict[str, Purse] = field(default_factory=dict)
+
+    def purse(self, credential: str, clock: Clock) -> Purse:
+        """The budget of a credential, made on first use."""
+        if credential not in self.purses:
+            budget = Budget(self.writes_per_minute / 60, WRITE_BURST, clock)
+            name = f"{self.site.key} {credential}".strip()
+            self.purses[credential] = Purse(budget, Line(name, clock))
+        return self.purses[credential]
+
+    def lines(self) -> tuple[Line, ...]:
+        """The line to the forge, and that of every credential used so far."""
+        return (self.site.line, *(purse.line for purse in self.purses.values()))

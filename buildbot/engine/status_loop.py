@@ -8,8 +8,8 @@ build has ended meanwhile is never sent, because what is wanted is read when its
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import partial
 
@@ -19,8 +19,9 @@ from buildbot.domain.cadence import backoff
 from buildbot.domain.status import Later, Nothing, Post, Posted, next_post
 from buildbot.engine.lease_loop import LeaseLoop
 from buildbot.engine.outcomes import next_probe
-from buildbot.engine.pacing import LONG_PAUSE, Budget, Clock, Closed, Line
-from buildbot.engine.sites import ForgeSite
+from buildbot.engine.pacing import LONG_PAUSE, Clock, Closed, Line
+from buildbot.engine.setup import Current
+from buildbot.engine.sites import StatusSite
 from buildbot.ports import (
     CallError,
     CredentialRefused,
@@ -38,41 +39,11 @@ from buildbot.telemetry import STATUS_LAG, timed_call
 log = structlog.get_logger(__name__)
 
 MOST_POSTS = 20
-WRITE_BURST = 20
 COMMIT_PATIENCE = timedelta(minutes=2)
 REMEMBERED_SECONDS = 0.1
 """A credential that is known by now is told sooner than this; one that the forge was asked for never is."""
 UNKNOWN_CREDENTIAL = ""
 """Names the line on which a forge is asked whose credential serves a repository."""
-
-
-@dataclass(slots=True)
-class _Purse:
-    """The write budget of one credential, and whether the forge takes it at all."""
-
-    budget: Budget
-    line: Line
-
-
-@dataclass(slots=True)
-class StatusSite:
-    """A forge with its write budgets, one for each credential."""
-
-    site: ForgeSite
-    writes_per_minute: int
-    purses: dict[str, _Purse] = field(default_factory=dict)
-
-    def purse(self, credential: str, clock: Clock) -> _Purse:
-        """The budget of a credential, made on first use."""
-        if credential not in self.purses:
-            budget = Budget(self.writes_per_minute / 60, WRITE_BURST, clock)
-            name = f"{self.site.key} {credential}".strip()
-            self.purses[credential] = _Purse(budget, Line(name, clock))
-        return self.purses[credential]
-
-    def lines(self) -> tuple[Line, ...]:
-        """The line to the forge, and that of every credential used so far."""
-        return (self.site.line, *(purse.line for purse in self.purses.values()))
 
 
 @dataclass(slots=True)
@@ -85,10 +56,10 @@ class _Attempt:
 class StatusLoop(LeaseLoop[DueStatus]):
     """Delivers every wanted status. `lease` is how long one is kept from others if this process dies posting it."""
 
-    def __init__(self, store: Store, forges: Mapping[str, StatusSite], clock: Clock, lease: timedelta) -> None:
+    def __init__(self, store: Store, current: Current, clock: Clock, lease: timedelta) -> None:
         super().__init__(MOST_POSTS, lease)
         self._store = store
-        self._forges = forges
+        self._current = current
         self._clock = clock
 
     async def _claim(self, room: int) -> Sequence[DueStatus]:
@@ -114,7 +85,7 @@ class StatusLoop(LeaseLoop[DueStatus]):
 
     async def _progress(self, status: DueStatus) -> StatusProgress:
         as_it_was = StatusProgress(status.posted, None, status.failures, status.failing_since)
-        forge = self._forges.get(status.forge)
+        forge = self._current.setup.statuses.get(status.forge)
         if forge is None:
             log.warning("status dropped", because=f"the forge {status.forge} is no longer configured")
             return replace(as_it_was, stopped=f"the forge {status.forge} is no longer configured")

@@ -22,7 +22,7 @@ from starlette.routing import Route
 from buildbot.domain.build import BuildId
 from buildbot.engine.log_tail import LogTails
 from buildbot.engine.pacing import Clock
-from buildbot.engine.wording import StatusWording
+from buildbot.engine.setup import Current
 from buildbot.ports import BuildStory, NoSuchBuild, Store, StoreUnavailable
 from buildbot.web.build_json import build_as_json
 from buildbot.web.build_view import build_view
@@ -45,22 +45,17 @@ _BUILD_ID = re.compile(r"[A-Za-z0-9_-]{1,64}", re.ASCII)
 _QUALITY = re.compile(r"\s*q\s*=\s*([01](?:\.\d{0,3})?)\s*", re.IGNORECASE)
 
 
-def build_routes(
-    store: Store, wording: StatusWording, tails: LogTails, public_url: str | None = None, clock: Clock | None = None
-) -> list[Route]:
-    """The routes of build pages. `public_url` is how browsers reach the bot, without a slash at the end."""
-    pages = _BuildPages(store, wording, tails, public_url, clock or Clock())
+def build_routes(store: Store, current: Current, tails: LogTails, clock: Clock | None = None) -> list[Route]:
+    """The routes of build pages."""
+    pages = _BuildPages(store, current, tails, clock or Clock())
     return [Route("/builds/{id}", pages.show, name="build")]
 
 
 class _BuildPages:
-    def __init__(
-        self, store: Store, wording: StatusWording, tails: LogTails, public_url: str | None, clock: Clock
-    ) -> None:
+    def __init__(self, store: Store, current: Current, tails: LogTails, clock: Clock) -> None:
         self._store = store
-        self._wording = wording
+        self._current = current
         self._tails = tails
-        self._public_url = public_url
         self._clock = clock
 
     async def show(self, request: Request) -> Response:
@@ -78,12 +73,14 @@ class _BuildPages:
         return self._as_json(story, tail) if is_json else self._as_page(story, tail)
 
     def _as_json(self, story: BuildStory, tail: Sequence[str] | None) -> Response:
-        page_url = f"{self._public_url}/builds/{story.build.id}" if self._public_url else None
-        registry_url = self._wording.registry_page(story.build)
+        setup = self._current.setup
+        page_url = f"{setup.public_url}/builds/{story.build.id}" if setup.public_url else None
+        registry_url = setup.wording.registry_page(story.build)
         return _json(build_as_json(story, page_url=page_url, registry_url=registry_url, log_tail=tail))
 
     def _as_page(self, story: BuildStory, tail: Sequence[str] | None) -> Response:
-        view = build_view(story, tail, self._wording.registry_page(story.build), self._clock.now())
+        registry_url = self._current.setup.wording.registry_page(story.build)
+        view = build_view(story, tail, registry_url, self._clock.now())
         return _page("build.html", {"build": view})
 
 

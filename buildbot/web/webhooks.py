@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import structlog
 from starlette.requests import ClientDisconnect, Request
@@ -19,7 +19,9 @@ from starlette.routing import Route
 from buildbot.domain.decision import Decision
 from buildbot.engine.intake import Intake
 from buildbot.engine.pacing import Clock
-from buildbot.ports import BadPayload, BadSignature, Delivery, Recorded, StoreUnavailable, Verifier, Webhook
+from buildbot.engine.setup import Current, Setup
+from buildbot.engine.sites import Hook
+from buildbot.ports import BadPayload, BadSignature, Delivery, Recorded, StoreUnavailable, Verifier
 from buildbot.telemetry import ACKNOWLEDGE_SECONDS, DELIVERIES
 
 log = structlog.get_logger(__name__)
@@ -38,14 +40,11 @@ class RefusedDelivery(Exception):
 
 
 class WebhookEndpoint:
-    """The endpoint of all forges; `secrets` has those of each, several while they rotate."""
+    """The endpoint of all forges. A delivery is answered by the setup that is in force when it comes in."""
 
-    def __init__(
-        self, intake: Intake, webhooks: Mapping[str, Webhook], secrets: Mapping[str, Sequence[bytes]], clock: Clock
-    ) -> None:
+    def __init__(self, intake: Intake, current: Current, clock: Clock) -> None:
         self._intake = intake
-        self._webhooks = webhooks
-        self._secrets = secrets
+        self._current = current
         self._clock = clock
 
     def routes(self) -> list[Route]:
@@ -54,11 +53,12 @@ class WebhookEndpoint:
 
     async def receive(self, request: Request) -> Response:
         """Answer one delivery."""
-        forge, started = request.path_params["forge"], time.perf_counter()
-        known = forge if forge in self._webhooks else "unknown"
-        with structlog.contextvars.bound_contextvars(forge=known, delivery=self._claimed_id(request, forge)):
+        forge, started, setup = request.path_params["forge"], time.perf_counter(), self._current.setup
+        hook = setup.hooks.get(forge)
+        known = "unknown" if hook is None else forge
+        with structlog.contextvars.bound_contextvars(forge=known, delivery=_claimed_id(request, hook)):
             try:
-                return await self._answered(request, forge)
+                return await self._answered(request, forge, setup)
             except RefusedDelivery as refused:
                 return _refusal(known, refused.status, str(refused))
             except BadPayload as bad:
@@ -68,44 +68,43 @@ class WebhookEndpoint:
             finally:
                 ACKNOWLEDGE_SECONDS.labels(known).observe(time.perf_counter() - started)
 
-    def _claimed_id(self, request: Request, forge: str) -> str | None:
-        """What the delivery calls itself, believed or not: it is how people find a refusal in the forge's own log."""
-        webhook = self._webhooks.get(forge)
-        try:
-            return webhook.identify(_headers(request))[0] if webhook else None
-        except BadPayload:
-            return None
-
-    async def _answered(self, request: Request, forge: str) -> Response:
-        delivery = await self._read(request, forge)
-        recorded = await self._intake.take(delivery)
+    async def _answered(self, request: Request, forge: str, setup: Setup) -> Response:
+        delivery = await self._read(request, forge, setup.hooks)
+        recorded = await self._intake.take(delivery, setup)
         return JSONResponse(_answer(delivery, recorded), 202 if recorded.decision in PLANNED else 200)
 
-    async def _read(self, request: Request, forge: str) -> Delivery:
-        webhook = self._webhooks.get(forge)
-        if webhook is None:
-            known = ", ".join(self._webhooks)
+    async def _read(self, request: Request, forge: str, hooks: Mapping[str, Hook]) -> Delivery:
+        hook = hooks.get(forge)
+        if hook is None:
+            known = ", ".join(hooks)
             raise RefusedDelivery(404, f"no forge of this name is configured; there is: {known}")
         headers = _headers(request)
-        body = await self._verified_body(request, webhook, forge, headers)
-        guid, event = webhook.identify(headers)
-        return Delivery(forge, guid, event, webhook.decode(headers, body), self._clock.now())
+        body = await _verified_body(request, hook, headers)
+        guid, event = hook.webhook.identify(headers)
+        return Delivery(forge, guid, event, hook.webhook.decode(headers, body), self._clock.now())
 
-    async def _verified_body(
-        self, request: Request, webhook: Webhook, forge: str, headers: Mapping[str, bytes]
-    ) -> bytes:
-        _refuse_announced_size(headers)
-        try:
-            verifier = webhook.verifier(headers, self._secrets[forge])
-        except BadSignature as unsigned:
-            await _take_in(request, None)
-            raise RefusedDelivery(401, str(unsigned)) from None
-        body = await _take_in(request, verifier)
-        try:
-            verifier.check()
-        except BadSignature as wrong:
-            raise RefusedDelivery(401, str(wrong)) from None
-        return body
+
+def _claimed_id(request: Request, hook: Hook | None) -> str | None:
+    """What the delivery calls itself, believed or not: it is how people find a refusal in the forge's own log."""
+    try:
+        return hook.webhook.identify(_headers(request))[0] if hook else None
+    except BadPayload:
+        return None
+
+
+async def _verified_body(request: Request, hook: Hook, headers: Mapping[str, bytes]) -> bytes:
+    _refuse_announced_size(headers)
+    try:
+        verifier = hook.webhook.verifier(headers, hook.secrets)
+    except BadSignature as unsigned:
+        await _take_in(request, None)
+        raise RefusedDelivery(401, str(unsigned)) from None
+    body = await _take_in(request, verifier)
+    try:
+        verifier.check()
+    except BadSignature as wrong:
+        raise RefusedDelivery(401, str(wrong)) from None
+    return body
 
 
 def _headers(request: Request) -> dict[str, bytes]:

@@ -20,8 +20,9 @@ from buildbot.engine.build_loop import BuildLoop
 from buildbot.engine.pacing import Line, RegistryLine
 from buildbot.engine.pulse import LONGEST_NAP
 from buildbot.engine.repository_pass import Memory, Tools
-from buildbot.engine.sites import ForgeSite, RegistrySite
-from buildbot.engine.status_loop import StatusLoop, StatusSite
+from buildbot.engine.setup import Current, Setup
+from buildbot.engine.sites import ForgeSite, RegistrySite, StatusSite
+from buildbot.engine.status_loop import StatusLoop
 from buildbot.ports import (
     BuildChange,
     BuildOrder,
@@ -44,7 +45,7 @@ from buildbot.ports import (
     Unreachable,
     Vanished,
 )
-from tests.engine.forge_model import truly_touched
+from tests.engine.forge_model import PUBLIC_URL, truly_touched
 from tests.engine.mishaps import CANCEL, CLAIMS, LEASE, LONGEST_STALL, REQUEST, SETTLE, STATUSES
 
 if TYPE_CHECKING:
@@ -73,9 +74,13 @@ class Process:
         line = RegistryLine("Quay", 5, sim.clock)
         site = RegistrySite("quay", cast("Registry", _Quay(self)), line, sim.mood.limits, settle)
         store = cast("Store", self.store)
-        tools = Tools(store, {"github": forge}, sim.wording, sim.clock, Memory())
-        self.builds = BuildLoop(name, timedelta(seconds=LEASE), {"quay": site}, tools, self._news.set)
-        self.statuses = StatusLoop(store, {"github": StatusSite(forge, 60)}, sim.clock, timedelta(seconds=LEASE))
+        statuses = {"github": StatusSite(forge, 60)}
+        current = Current(
+            Setup(registries={"quay": site}, forges={"github": forge}, statuses=statuses, public_url=PUBLIC_URL)
+        )
+        lease = timedelta(seconds=LEASE)
+        self.builds = BuildLoop(name, lease, current, Tools(store, sim.clock, Memory()), self._news.set)
+        self.statuses = StatusLoop(store, current, sim.clock, lease)
         living = (self._live(self.builds._take, CLAIMS), self._live(self.statuses._take, STATUSES))
         renewing = (self.builds._keep_leases(), self.statuses._keep_leases())
         self._tasks = [asyncio.create_task(loop) for loop in (*living, *renewing)]

@@ -17,6 +17,7 @@ from buildbot.archives.tar_writing import BLOCK
 from buildbot.domain.build import Build, BuildPhase, BuildRequest
 from buildbot.engine.archive_relay import ArchiveRelay, RelayLimits
 from buildbot.engine.pacing import Clock, Line
+from buildbot.engine.setup import Current, Setup
 from buildbot.engine.sites import ForgeSite
 from buildbot.forges.github.api import GitHubApi, TokenAuth
 from buildbot.store.sql_store import SqlStore
@@ -126,7 +127,7 @@ class Relaying:
             retry_pause=timedelta(),
         )
         sites = {"github": ForgeSite("github", forge, Line("github", clock))}
-        return ArchiveRelay(self.store, sites, PUBLIC_URL, clock, limits)
+        return ArchiveRelay(self.store, Current(Setup(forges=sites, public_url=PUBLIC_URL)), clock, limits)
 
     async def build(self, phase: BuildPhase = BuildPhase.WAITING, *, request: BuildRequest = REQUEST) -> Build:
         """A build in a phase, of a repository of its own."""

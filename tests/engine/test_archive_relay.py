@@ -16,6 +16,7 @@ from structlog.testing import capture_logs
 from buildbot.domain.build import BuildId, BuildPhase
 from buildbot.engine.archive_relay import PIECE_BYTES, ArchiveRelay, ArchiveTrouble, NoSuchArchive, RelayLimits
 from buildbot.engine.pacing import Clock
+from buildbot.engine.setup import Current, Setup
 from buildbot.ports import StoreUnavailable
 from buildbot.store.sql_store import SqlStore
 from tests.archives.tars import Thing, file, symlink, tar_gz, unpacked
@@ -117,15 +118,15 @@ async def test_a_good_signature_of_a_build_that_is_not_there_opens_nothing(world
 async def test_the_key_is_the_same_after_a_restart_and_for_every_instance(world: Relaying, tmp_path: Path) -> None:
     build = await world.build()
     with SqlStore(f"sqlite:///{tmp_path}/buildbot.db") as store:
-        another = ArchiveRelay(store, {}, PUBLIC_URL, Clock())
+        another = ArchiveRelay(store, Current(Setup(public_url=PUBLIC_URL)), Clock())
         assert await another.url_of(build) == await world.relay.url_of(build)
     with SqlStore(f"sqlite:///{tmp_path}/elsewhere.db") as store:
-        stranger = ArchiveRelay(store, {}, PUBLIC_URL, Clock())
+        stranger = ArchiveRelay(store, Current(Setup(public_url=PUBLIC_URL)), Clock())
         assert await stranger.url_of(build) != await world.relay.url_of(build)
 
 
 async def test_without_a_public_address_there_is_none(world: Relaying) -> None:
-    assert await ArchiveRelay(world.store, {}, None, Clock()).url_of(await world.build()) is None
+    assert await ArchiveRelay(world.store, Current(Setup()), Clock()).url_of(await world.build()) is None
 
 
 async def test_a_store_that_is_away_is_said_to_be(world: Relaying) -> None:
@@ -251,7 +252,7 @@ async def test_a_revision_file_that_would_go_through_a_link_is_refused(world: Re
 
 async def test_a_forge_that_is_no_longer_configured_is_trouble_that_the_page_tells(world: Relaying) -> None:
     build = await world.build()
-    relay = ArchiveRelay(world.store, {}, PUBLIC_URL, Clock())
+    relay = ArchiveRelay(world.store, Current(Setup(public_url=PUBLIC_URL)), Clock())
     with pytest.raises(ArchiveTrouble, match="no longer configured"):
         await world.read(build, relay)
     assert await world.notes(build) == [

@@ -16,6 +16,7 @@ from buildbot.domain.lifecycle import Limits
 from buildbot.domain.log import LogEntry
 from buildbot.engine.log_tail import KNOWN_BUILDS, READ_SECONDS, LogTails
 from buildbot.engine.pacing import POLL_BURST, Clock, RegistryLine
+from buildbot.engine.setup import Current, Setup
 from buildbot.engine.sites import RegistrySite
 from buildbot.ports import Registry, Unreachable, Vanished
 from tests.web.builds import NOW, build
@@ -58,7 +59,7 @@ class World:
         clock = Clock(now=lambda: NOW + timedelta(seconds=self.seconds), monotonic=lambda: self.seconds)
         self.line = RegistryLine("Quay", self.polls_per_second, clock)
         site = RegistrySite("quay", cast("Registry", self.quay), self.line, Limits(), timedelta(seconds=30))
-        self.tails = LogTails({"quay": site}, clock, patience_seconds=self.patience)
+        self.tails = LogTails(Current(Setup(registries={"quay": site})), clock, patience_seconds=self.patience)
 
 
 @asynccontextmanager

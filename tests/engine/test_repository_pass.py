@@ -13,9 +13,10 @@ import pytest
 from buildbot.domain.build import Build, BuildId, BuildPhase, Seen, mark_of
 from buildbot.domain.lifecycle import Limits
 from buildbot.domain.log import LogEntry
-from buildbot.domain.status import CommitStatus, status_of
+from buildbot.domain.status import CommitStatus
 from buildbot.engine.pacing import POLL_BURST, Clock, RegistryLine
 from buildbot.engine.repository_pass import SLOW_LIST_SECONDS, Memory, RepositoryPass, Tools
+from buildbot.engine.setup import Setup
 from buildbot.engine.sites import RegistrySite
 from buildbot.ports import (
     BuildChange,
@@ -36,6 +37,7 @@ pytestmark = pytest.mark.anyio
 ONE = BuildId("b1")
 
 SETTLE_SECONDS = 30.0
+PUBLIC_URL = "https://builds.example.com"
 
 
 @dataclass
@@ -136,10 +138,10 @@ class World:
     async def look(self) -> datetime | None:
         """One pass; what it saved is there for the next."""
         site = RegistrySite("quay", cast("Registry", self.quay), self.line, Limits(), timedelta(seconds=SETTLE_SECONDS))
-        tools = Tools(cast("Store", self.store), {}, status_of, self.clock, self.memory)
+        tools = Tools(cast("Store", self.store), self.clock, self.memory)
         unfinished = tuple(build for build in self.builds.values() if not build.is_final)
         claim = Claim("quay", "acme/api", 1, 0, unfinished, self.strays, is_taken_over=False)
-        due = await RepositoryPass(claim, site, tools).run()
+        due = await RepositoryPass(claim, Setup(registries={"quay": site}, public_url=PUBLIC_URL), tools).run()
         for change in (one for changes in self.store.saves for one in changes):
             self.builds[change.build.id] = change.build
         return due
@@ -335,8 +337,9 @@ async def test_the_usual_build_time_is_learned_from_what_succeeds() -> None:
     it = World(seconds=100.0)
     it.listed(it.add(accepted("pushing", due=NOW, building_since=NOW)), "complete")
     site = RegistrySite("quay", cast("Registry", it.quay), it.line, Limits(), timedelta(seconds=30))
-    tools = Tools(cast("Store", it.store), {}, status_of, it.clock, it.memory)
-    one = RepositoryPass(Claim("quay", "acme/api", 1, 0, tuple(it.builds.values())), site, tools)
+    setup = Setup(registries={"quay": site}, public_url=PUBLIC_URL)
+    tools = Tools(cast("Store", it.store), it.clock, it.memory)
+    one = RepositoryPass(Claim("quay", "acme/api", 1, 0, tuple(it.builds.values())), setup, tools)
     await one.run()
     assert one.typical == timedelta(seconds=100)
 

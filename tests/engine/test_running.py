@@ -12,6 +12,7 @@ from structlog.testing import capture_logs
 from buildbot.engine.build_loop import BuildLoop
 from buildbot.engine.pacing import Clock
 from buildbot.engine.running import Engine
+from buildbot.engine.setup import Current, Setup
 from buildbot.engine.status_loop import StatusLoop
 from buildbot.ports import Store, StoreUnavailable
 
@@ -62,8 +63,8 @@ class Shelf:
 
 
 def engine(builds: Loop, statuses: Loop, store: Shelf) -> Engine:
-    clock = Clock(now=lambda: NOW)
-    return Engine(cast("Store", store), cast("BuildLoop", builds), cast("StatusLoop", statuses), RETENTION, clock)
+    clock, current = Clock(now=lambda: NOW), Current(Setup(retention=RETENTION))
+    return Engine(cast("Store", store), cast("BuildLoop", builds), cast("StatusLoop", statuses), current, clock)
 
 
 async def test_both_loops_run_while_the_bot_serves_and_are_stopped_with_it() -> None:

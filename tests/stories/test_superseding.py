@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 
-from buildbot.bootstrap import adapters, open_client, wording
+from buildbot.bootstrap import adapters, open_client
 from buildbot.config import load
 from buildbot.domain.build import BuildId, Goal, GoalKind
+from buildbot.engine.wording import StatusWording
 from buildbot.sandbox.github import GitHub, Push
 from buildbot.sandbox.github_hooks import signatures
 from buildbot.sandbox.quay_builds import Build
@@ -292,7 +293,7 @@ async def test_a_rebuild_leaves_the_tags_that_a_newer_build_has_claimed(world: W
         newer = await push(world, "Two")
         assert await superseded(world, older, newer)
         config = load(world.config_file, world.environ)
-        words = wording(config, adapters(config, client).registries)
+        words = StatusWording(config.server.public_url, adapters(config, client).registries)
         with world.open_store() as store:
             (build_id,) = world.built_by(older)
             rebuilt = await store.rebuild(BuildId(build_id), datetime.now(UTC), words, move_tags=False)

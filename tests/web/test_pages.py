@@ -26,10 +26,12 @@ from buildbot.domain.build import (
     GoalKind,
     LogDigest,
 )
+from buildbot.domain.lifecycle import Limits
 from buildbot.domain.status import CommitStatus, StatusState, status_of
 from buildbot.engine.log_tail import LogTails
-from buildbot.engine.pacing import Clock
-from buildbot.engine.wording import StatusWording
+from buildbot.engine.pacing import Clock, RegistryLine
+from buildbot.engine.setup import Current, Setup
+from buildbot.engine.sites import RegistrySite
 from buildbot.ports import BuildStory, Commission, NoSuchBuild, Registry, Store, StoreUnavailable
 from buildbot.store.sql_store import SqlStore
 from buildbot.web.hostile_text import shown
@@ -66,8 +68,10 @@ async def get(
 ) -> httpx.Response:
     """Ask for a page."""
     clock = Clock(now=lambda: NOW, monotonic=lambda: 0.0)
-    wording = StatusWording(public_url, {"quay": cast("Registry", _Quay())})
-    routes = build_routes(cast("Store", store), wording, LogTails({}, clock), public_url, clock)
+    line = RegistryLine("quay", 5, clock)
+    quay = RegistrySite("quay", cast("Registry", _Quay()), line, Limits(), timedelta(seconds=30))
+    current = Current(Setup(registries={"quay": quay}, public_url=public_url))
+    routes = build_routes(cast("Store", store), current, LogTails(Current(Setup()), clock), clock)
     transport = httpx.ASGITransport(Starlette(routes=routes))
     async with httpx.AsyncClient(transport=transport, base_url="http://bot") as client:
         return await client.request(method, f"/builds/{build_id}", headers={"Accept": accept})

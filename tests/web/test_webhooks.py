@@ -16,11 +16,12 @@ import httpx
 import pytest
 from starlette.types import Message
 
-from buildbot.bootstrap import webhooks
+from buildbot.bootstrap.adapters import webhook_reader
 from buildbot.config import read
 from buildbot.engine.intake import Intake
 from buildbot.engine.pacing import Clock
-from buildbot.engine.wording import StatusWording
+from buildbot.engine.setup import Current, Setup
+from buildbot.engine.sites import Hook
 from buildbot.sandbox.github import GitHub
 from buildbot.sandbox.github_hooks import Delivery, signatures
 from buildbot.store.sql_store import SqlStore
@@ -103,10 +104,10 @@ async def door(tmp_path: Path) -> AsyncIterator[Door]:
     with SqlStore(f"sqlite:///{file}") as store:
         config = read(CONFIG, ENVIRON)
         woken: list[None] = []
-        readers = webhooks(config)
-        intake = Intake(store, readers, config.rules, StatusWording(None, {}), lambda: woken.append(None))
-        secrets = {key: forge.webhook_secrets for key, forge in config.forges.items()}
-        app = create_app(WebhookEndpoint(intake, readers, secrets, Clock()).routes(), _nothing)
+        hooks = {key: Hook(webhook_reader(forge), forge.webhook_secrets) for key, forge in config.forges.items()}
+        current = Current(Setup(rules=config.rules, hooks=hooks))
+        intake = Intake(store, lambda: woken.append(None))
+        app = create_app(WebhookEndpoint(intake, current, Clock()).routes(), _nothing)
         async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://bot.test") as client:
             door = Door(client, app, file, woken=woken)
             door.github.add_repository("acme/api")

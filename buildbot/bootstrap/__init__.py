@@ -1,0 +1,10 @@
+"""Where every object of the bot is built.
+
+`adapters` alone names concrete classes, `setup` makes of a configuration what the engine works with, and `app` builds
+what outlives configurations and puts it all together.
+"""
+
+from buildbot.bootstrap.adapters import Adapters, ForgeApi, adapters, known_secrets, open_client, open_store
+from buildbot.bootstrap.app import build_app
+
+__all__ = ["Adapters", "ForgeApi", "adapters", "build_app", "known_secrets", "open_client", "open_store"]

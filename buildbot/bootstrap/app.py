@@ -1,0 +1,61 @@
+"""The whole bot as one application: what outlives every configuration, and the setup that it works by."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+
+from starlette.applications import Starlette
+
+from buildbot.bootstrap.adapters import open_client, open_store
+from buildbot.bootstrap.setup import new_setup
+from buildbot.config import Config
+from buildbot.engine.archive_relay import ArchiveRelay
+from buildbot.engine.build_loop import BuildLoop
+from buildbot.engine.intake import Intake
+from buildbot.engine.log_tail import LogTails
+from buildbot.engine.pacing import Clock
+from buildbot.engine.repository_pass import Memory, Tools
+from buildbot.engine.running import Engine
+from buildbot.engine.setup import Current
+from buildbot.engine.status_loop import StatusLoop
+from buildbot.web.app import create_app
+from buildbot.web.archives import archive_routes
+from buildbot.web.health import Health
+from buildbot.web.pages import build_routes
+from buildbot.web.webhooks import WebhookEndpoint
+
+
+def build_app(config: Config, clock: Clock | None = None) -> Starlette:
+    """The whole bot, of a configuration with its secrets. Raises BadDatabase."""
+    clock = clock or Clock()
+    store, client = open_store(config), open_client()
+    current = Current(new_setup(config, client, clock))
+    relay, tails = ArchiveRelay(store, current, clock), LogTails(current, clock)
+    lease = config.store.lease
+    statuses = StatusLoop(store, current, clock, lease)
+    tools = Tools(store, clock, Memory(), relay.url_of)
+    builds = BuildLoop(secrets.token_hex(8), lease, current, tools, on_news=statuses.pulse.beat)
+    engine = Engine(store, builds, statuses, current, clock)
+
+    def wake() -> None:
+        builds.pulse.beat()
+        statuses.pulse.beat()
+
+    @asynccontextmanager
+    async def running() -> AsyncIterator[None]:
+        async with AsyncExitStack() as stack:
+            stack.callback(store.close)
+            await stack.enter_async_context(client)
+            stack.push_async_callback(tails.close)
+            await stack.enter_async_context(engine.running())
+            yield
+
+    routes = [
+        *WebhookEndpoint(Intake(store, wake), current, clock).routes(),
+        *archive_routes(relay),
+        *build_routes(store, current, tails, clock),
+        *Health(store, current.lines).routes(),
+    ]
+    return create_app(routes, running)

@@ -1,0 +1,60 @@
+"""What the configuration comes to: one value that is never changed, and the one place that says which is in force.
+
+A new configuration makes a new `Setup`, and `Current` is pointed at it: that one assignment is the whole change-over.
+Whoever works takes the setup once, at the beginning of a piece of work (a pass, a delivery, a post, a page), and keeps
+it to the end. So a delivery is proven, read and planned by one configuration, never by halves of two, and what was
+begun with an adapter ends with it. Why not tell every object what is new? Each would need a way to be told, and
+between the first and the last of them the bot would be half of each.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+from buildbot.domain.rule import Rule
+from buildbot.engine.pacing import Line
+from buildbot.engine.sites import ForgeSite, Hook, RegistrySite, StatusSite
+from buildbot.engine.wording import StatusWording
+
+RETENTION = timedelta(days=30)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Setup:
+    """Everything that one configuration decides, ready for use; forges and registries by their keys.
+
+    `public_url` is how browsers and builders reach the bot, without a slash at the end; `retention` how long what has
+    ended is kept.
+    """
+
+    rules: tuple[Rule, ...] = ()
+    hooks: Mapping[str, Hook] = field(default_factory=dict)
+    registries: Mapping[str, RegistrySite] = field(default_factory=dict)
+    forges: Mapping[str, ForgeSite] = field(default_factory=dict)
+    statuses: Mapping[str, StatusSite] = field(default_factory=dict)
+    public_url: str | None = None
+    retention: timedelta = RETENTION
+
+    @property
+    def wording(self) -> StatusWording:
+        """What statuses say and where they lead."""
+        return StatusWording(self.public_url, {key: site.registry for key, site in self.registries.items()})
+
+    def lines(self) -> Iterator[Line]:
+        """Every line, for whoever wants to know what is in trouble."""
+        yield from (site.line for site in self.registries.values())
+        for site in self.statuses.values():
+            yield from site.lines()
+
+
+@dataclass(slots=True)
+class Current:
+    """The setup in force. Assigned in one place, when a new configuration takes over."""
+
+    setup: Setup
+
+    def lines(self) -> Iterator[Line]:
+        """The lines of whichever setup is in force when they are asked for."""
+        return self.setup.lines()
