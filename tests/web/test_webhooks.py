@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 import sqlite3
 import tracemalloc
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -60,8 +60,13 @@ class Door:
     client: httpx.AsyncClient
     app: Any
     file: Path
+    current: Current
     github: GitHub = field(default_factory=GitHub)
     woken: list[None] = field(default_factory=list)
+
+    def use(self, **changed: Any) -> None:
+        """Put a setup in force that is changed in these points."""
+        self.current.setup = replace(self.current.setup, **changed)
 
     async def push(self, branch: str = "main", *, secret: str | None = OLD_SECRET, **how: Any) -> Delivery:
         """A push that GitHub has not yet told of."""
@@ -109,7 +114,7 @@ async def door(tmp_path: Path) -> AsyncIterator[Door]:
         intake = Intake(store, lambda: woken.append(None))
         app = create_app(WebhookEndpoint(intake, current, Clock()).routes(), _nothing)
         async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://bot.test") as client:
-            door = Door(client, app, file, woken=woken)
+            door = Door(client, app, file, current, woken=woken)
             door.github.add_repository("acme/api")
             yield door
 
@@ -288,6 +293,44 @@ async def test_a_delivery_that_breaks_the_common_transaction_takes_no_answered_o
         recorded = {guid for (guid,) in other.execute("SELECT guid FROM deliveries")}
     assert {guid for guid, status in answers.items() if status == 202} <= recorded
     assert deliveries[17].guid not in recorded
+
+
+# ── while another configuration takes over ───────────────────────────────────────────────────────────────────────────
+
+
+def in_parts(delivery: Delivery, between: Callable[[], None]) -> Callable[[], AsyncIterator[bytes]]:
+    """The delivery's body in two parts, with something that happens after the first has been taken in."""
+
+    async def parts() -> AsyncIterator[bytes]:
+        yield delivery.body[:100]
+        between()
+        yield delivery.body[100:]
+
+    return parts
+
+
+@pytest.mark.parametrize(("secret", "after"), [(OLD_SECRET, 401), (NEW_SECRET, 202)], ids=["old", "new"])
+async def test_a_delivery_is_proven_by_the_secrets_in_force_when_it_came_in(
+    door: Door, secret: str, after: int
+) -> None:
+    hook = door.current.setup.hooks["github"]
+    before, then = (replace(hook, secrets=(one.encode(),)) for one in (OLD_SECRET, NEW_SECRET))
+    door.use(hooks={"github": before})
+    under_way, next_one = await door.push(secret=secret), await door.push(secret=secret)
+    content = in_parts(under_way, lambda: door.use(hooks={"github": then}))
+    answer = await door.client.post(URL, content=content(), headers=under_way.headers)
+    assert answer.status_code == (202 if secret == OLD_SECRET else 401)
+    assert (await door.tell(next_one)).status_code == after
+
+
+async def test_a_delivery_under_way_is_read_and_planned_by_the_forge_and_rules_that_are_gone_meanwhile(
+    door: Door,
+) -> None:
+    delivery, next_one = await door.push(), await door.push()
+    content = in_parts(delivery, lambda: door.use(hooks={}, rules=()))
+    answer = await door.client.post(URL, content=content(), headers=delivery.headers)
+    assert (answer.status_code, answer.json()["decision"]) == (202, "planned")
+    assert (await door.tell(next_one)).status_code == 404
 
 
 # ── how much is taken in ─────────────────────────────────────────────────────────────────────────────────────────────
