@@ -213,6 +213,16 @@ class Forge(Protocol):
     async def has_file(self, full_name: str, sha: str, path: str) -> bool:
         """Whether a file is there at a commit. `Vanished`: the commit is not."""
 
+    async def read_file(self, full_name: str, sha: str, path: str) -> bytes | None:
+        """What a small file (up to a megabyte) holds at a commit; None where there is no such file. `Vanished`: the
+        commit is not there."""
+
+    async def gitlink(self, full_name: str, sha: str, path: str) -> str | None:
+        """The commit of the submodule that a commit's tree has at a path; None where the tree has none there.
+
+        `Vanished`: the commit is not there. `Refused`: this kind of forge does not tell.
+        """
+
     def archive(self, full_name: str, sha: str) -> AbstractAsyncContextManager[AsyncIterator[bytes]]:
         """The source at a commit as a tar.gz with one top directory, in pieces as they come, with the bot's
         credential."""

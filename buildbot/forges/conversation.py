@@ -108,6 +108,18 @@ class Conversation:
 
         return await self._tried(once)
 
+    async def fetch(self, full_name: str, path: str, doing: str) -> Answer:
+        """A GET that may be answered 200 with a file as it is, or 404 in JSON, for the caller to tell apart."""
+
+        async def once() -> Answer:
+            answer = await self.ask(full_name, "GET", path)
+            is_page = answer.headers.get("content-type", "").startswith("text/html")
+            if is_page or answer.status not in {200, 404} or (answer.status == 404 and answer.document is None):
+                raise self.failure(answer, doing)
+            return answer
+
+        return await self._tried(once)
+
     async def compared(self, full_name: str, path: str, doing: str) -> Fields | None:
         """A comparison of two commits; None where one is gone, or where there is more to tell than may be read."""
         try:

@@ -21,7 +21,7 @@ import json
 from base64 import b64encode
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from importlib.metadata import PackageNotFoundError, version
 
@@ -45,7 +45,7 @@ class OversizedAnswer(Unanswered):
 class Answer:
     """An answer read whole. `document` is its JSON, None when it is not JSON; `path` is where it was finally found.
 
-    `forge` is what the forge is called in errors.
+    `forge` is what the forge is called in errors, `content` what came.
     """
 
     status: int
@@ -53,6 +53,7 @@ class Answer:
     document: object
     path: str
     forge: str
+    content: bytes = field(default=b"", repr=False)
 
     @property
     def fields(self) -> Fields:
@@ -258,8 +259,8 @@ def user_agent() -> str:
 
 async def _read(response: httpx.Response, token: str, forge: str) -> Answer:
     text = await _whole(response, forge)
-    document = _decoded(text if response.is_success else _without(token, text))
-    return Answer(response.status_code, response.headers, document, response.request.url.path, forge)
+    text = text if response.is_success else _without(token, text)
+    return Answer(response.status_code, response.headers, _decoded(text), response.request.url.path, forge, text)
 
 
 async def _whole(response: httpx.Response, forge: str) -> bytes:

@@ -139,22 +139,23 @@ def get_diffstat(call: Call) -> Response:
     newer, _, older = call.path("spec").partition("..")
     after, before = call.commit(it, newer), call.commit(it, older)
     start = before if call.query("topic") == "false" else _merge_base(it, before, after)
-    return JSONResponse(_page(call, payloads.diffstat(start.files, after.files)))
+    return JSONResponse(_page(call, payloads.diffstat(start.entries, after.entries)))
 
 
 def get_source(call: Call) -> Response:
-    """`GET …/src/{sha}/{path}`: a file as it is, a directory as a list; with `format=meta` what it is."""
+    """`GET …/src/{sha}/{path}`: a file as it is, a directory as a list; with `format=meta` what it is.
+
+    A submodule is a file with an attribute; the commit that is shown is the one of the path.
+    """
     it = call.repository()
     commit, path = call.commit(it, call.path("sha")), call.path("path").strip("/")
-    inside = sorted(one for one in commit.files if one.startswith(f"{path}/"))
-    if path not in commit.files and not inside:
+    if commit.kind(path) is None:
         raise Refusal(404, f"No such file or directory: {path}")
-    kind = "commit_file" if path in commit.files else "commit_directory"
     if call.query("format") == "meta":
-        return JSONResponse({"type": kind, "path": path, "commit": {"type": "commit", "hash": commit.sha}})
-    if kind == "commit_file":
-        return Response(commit.files[path], media_type="text/plain")
-    return JSONResponse(_page(call, [{"type": "commit_file", "path": one} for one in inside]))
+        return JSONResponse(payloads.source_entry(commit, path))
+    if commit.kind(path) == "directory":
+        return JSONResponse(_page(call, [payloads.source_entry(commit, one) for one in commit.listed(path)]))
+    return Response(commit.files.get(path, b""), media_type="text/plain")
 
 
 def create_status(call: Call) -> Response:

@@ -142,19 +142,24 @@ def list_changes(call: Call) -> Response:
     until = call.commit(it, call.query("until"))
     since = call.commit(it, call.query("since") or (until.parents[0] if until.parents else until.sha))
     limit = min(int(call.query("limit", "25")), call.state.most_changes)
-    told = payloads.changes(since.files, until.files)[:limit]
+    told = payloads.changes(since.entries, until.entries)[:limit]
     hashes = {"fromHash": since.sha, "toHash": until.sha}
     return JSONResponse(hashes | {"values": told, "size": len(told), "isLastPage": True, "start": 0, "limit": limit})
 
 
 def browse(call: Call) -> Response:
-    """`GET …/browse/{path}?at=&type=true`: what a path is."""
-    it, path = call.repository(), call.path("path").strip("/")
+    """`GET …/browse/{path}?at=`: the lines of a file or the children of a directory; with `type=true` what it is."""
+    it, path = call.repository(), str(call.request.path_params.get("path", "")).strip("/")
     commit = call.commit(it, call.query("at", f"refs/heads/{it.default_branch}"))
-    if path in commit.files:
-        return JSONResponse({"type": "FILE"})
-    if any(one.startswith(f"{path}/") for one in commit.files):
-        return JSONResponse({"type": "DIRECTORY"})
+    kind = commit.kind(path) if path else "directory"
+    if kind is not None and call.query("type") == "true":
+        return JSONResponse({"type": kind.upper()})
+    if kind == "file":
+        page = _page(call, [{"text": line} for line in commit.files[path].decode().splitlines()])
+        return JSONResponse({"lines": page.pop("values"), **page})
+    if kind == "directory":
+        children = _page(call, [payloads.child(commit, one) for one in commit.listed(path)])
+        return JSONResponse({"path": payloads.path_of(path), "revision": commit.sha, "children": children})
     message = f'The path "{path}" does not exist at revision "{call.query("at")}"'
     raise Refusal(404, message, "content.NoSuchPathException")
 
@@ -225,6 +230,7 @@ _ROUTES: tuple[tuple[str, str, Endpoint], ...] = (
     ("GET", "/commits/{sha}", get_commit),
     ("GET", "/commits", list_commits),
     ("GET", "/changes", list_changes),
+    ("GET", "/browse", browse),
     ("GET", "/browse/{path:path}", browse),
     ("GET", "/tags", list_tags),
     ("GET", "/archive", get_archive),

@@ -71,15 +71,22 @@ def tag(it: Repository, ref: str) -> Json:
     return shown | {"latestChangeset": latest, "hash": points_to if points_to in it.tag_objects else None}
 
 
+def child(commit: Commit, path: str) -> Json:
+    """An entry of a directory; its path is told from there. Of files and directories no content's id is made up."""
+    kind = str(commit.kind(path))
+    named = {"path": path_of(path.rpartition("/")[2]), "type": kind.upper()}
+    return named | ({"contentId": commit.gitlinks[path]} if kind == "submodule" else {})
+
+
 def changes(before: Mapping[str, bytes], after: Mapping[str, bytes]) -> list[Json]:
     """The differences of two trees; a file that has only moved is told under both names."""
     gone, come = sorted(before.keys() - after.keys()), sorted(after.keys() - before.keys())
     moved = {new: old for old, new in zip(gone, come, strict=False) if before[old] == after[new]}
-    told = [{"type": "MOVE", "path": _path(new), "srcPath": _path(old)} for new, old in moved.items()]
-    told += [{"type": "DELETE", "path": _path(path)} for path in gone if path not in moved.values()]
-    told += [{"type": "ADD", "path": _path(path)} for path in come if path not in moved]
+    told = [{"type": "MOVE", "path": path_of(new), "srcPath": path_of(old)} for new, old in moved.items()]
+    told += [{"type": "DELETE", "path": path_of(path)} for path in gone if path not in moved.values()]
+    told += [{"type": "ADD", "path": path_of(path)} for path in come if path not in moved]
     kept = sorted(before.keys() & after.keys())
-    return told + [{"type": "MODIFY", "path": _path(path)} for path in kept if before[path] != after[path]]
+    return told + [{"type": "MODIFY", "path": path_of(path)} for path in kept if before[path] != after[path]]
 
 
 def build(state: State, one: BuildStatus) -> Json:
@@ -92,6 +99,7 @@ def build(state: State, one: BuildStatus) -> Json:
     return shown | times | {"ref": one.refname, "creator": account(state.person(one.creator))}
 
 
-def _path(path: str) -> Json:
+def path_of(path: str) -> Json:
+    """A path as all answers tell it."""
     parent, _, name = path.rpartition("/")
     return {"components": path.split("/"), "parent": parent, "name": name, "toString": path}

@@ -112,6 +112,18 @@ def status(state: State, it: Repository, one: BuildStatus) -> Json:
     }
 
 
+def source_entry(commit: Commit, path: str) -> Json:
+    """What is at a path of a commit, which is the commit that is named."""
+    kind = "commit_directory" if commit.kind(path) == "directory" else "commit_file"
+    attributes = ["subrepository"] if path in commit.gitlinks else []
+    return {
+        "type": kind,
+        "path": path,
+        "attributes": attributes,
+        "commit": {"type": "commit", "hash": commit.sha},
+    }
+
+
 def diffstat(before: Mapping[str, bytes], after: Mapping[str, bytes]) -> list[Json]:
     """The differences of two trees; Bitbucket also finds renames, the same content under another name."""
     gone, come = before.keys() - after.keys(), after.keys() - before.keys()

@@ -16,7 +16,9 @@ import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import TypeVar
 
+T = TypeVar("T")
 NO_COMMIT = "0" * 40
 _serial = itertools.count(1)
 
@@ -49,17 +51,22 @@ class Person:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One commit to make. A file of None is removed; `merges` are further parents; `sha` is a wish for its id."""
+    """One commit to make. A file of None is removed; `merges` are further parents; `sha` is a wish for its id.
+
+    `gitlinks` are the commits that submodules are at, by path; one of None is removed.
+    """
 
     message: str
     files: Mapping[str, str | None]
     merges: tuple[str, ...] = ()
     sha: str | None = None
+    gitlinks: Mapping[str, str | None] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class Commit:
-    """A commit with its whole tree and, against its first parent, what it changed."""
+    """A commit with its whole tree (files, and the commits of submodules) and, against its first parent, what it
+    changed."""
 
     sha: str
     tree_id: str
@@ -71,6 +78,26 @@ class Commit:
     added: tuple[str, ...]
     removed: tuple[str, ...]
     modified: tuple[str, ...]
+    gitlinks: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def entries(self) -> Mapping[str, bytes]:
+        """The whole tree as `git diff` compares it: a submodule is a line that names its commit."""
+        return {**self.files, **_as_text(self.gitlinks)}
+
+    def kind(self, path: str) -> str | None:
+        """ "file", "submodule" or "directory"; None where nothing is."""
+        if path in self.files:
+            return "file"
+        if path in self.gitlinks:
+            return "submodule"
+        return "directory" if any(one.startswith(f"{path}/") for one in self.entries) else None
+
+    def listed(self, path: str) -> list[str]:
+        """The paths of the entries of a directory, "" for the root, in their order."""
+        prefix = f"{path}/" if path else ""
+        below = [one.removeprefix(prefix) for one in self.entries if one.startswith(prefix)]
+        return sorted({prefix + one.partition("/")[0] for one in below})
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,8 +186,10 @@ class Repository:
 
     def commit(self, parent: str | None, change: Change, author: Person, at: datetime) -> Commit:
         """Make a commit on top of `parent`; no ref points to it yet."""
-        before = self.commits[parent].files if parent else {}
-        after = _apply(before, change.files)
+        parent_commit = self.commits[parent] if parent else None
+        files = _apply(parent_commit.files if parent_commit else {}, _encoded(change.files))
+        gitlinks = _apply(parent_commit.gitlinks if parent_commit else {}, change.gitlinks)
+        before, after = parent_commit.entries if parent_commit else {}, files | _as_text(gitlinks)
         tree_id = _object_id(
             "tree", *itertools.chain.from_iterable((path, after[path].hex()) for path in sorted(after))
         )
@@ -171,10 +200,11 @@ class Repository:
             message=change.message,
             author=author,
             at=at,
-            files=after,
+            files=files,
             added=tuple(sorted(after.keys() - before.keys())),
             removed=tuple(sorted(before.keys() - after.keys())),
             modified=tuple(sorted(path for path in after.keys() & before.keys() if after[path] != before[path])),
+            gitlinks=gitlinks,
         )
         self.commits[made.sha] = made
         return made
@@ -263,9 +293,17 @@ def full_ref(ref: str) -> str:
     return ref if ref.startswith("refs/") else f"refs/heads/{ref}"
 
 
-def _apply(before: Mapping[str, bytes], files: Mapping[str, str | None]) -> dict[str, bytes]:
-    after = {**before, **{path: text.encode() for path, text in files.items() if text is not None}}
-    for path in (path for path, text in files.items() if text is None):
+def _encoded(files: Mapping[str, str | None]) -> dict[str, bytes | None]:
+    return {path: None if text is None else text.encode() for path, text in files.items()}
+
+
+def _as_text(gitlinks: Mapping[str, str]) -> dict[str, bytes]:
+    return {path: f"Subproject commit {sha}\n".encode() for path, sha in gitlinks.items()}
+
+
+def _apply(before: Mapping[str, T], changes: Mapping[str, T | None]) -> dict[str, T]:
+    after = {**before, **{path: new for path, new in changes.items() if new is not None}}
+    for path in (path for path, new in changes.items() if new is None):
         if path not in after:
             raise NoSuchRef(f"cannot remove {path}: there is no such file")
         del after[path]

@@ -185,13 +185,16 @@ def compare(call: Call) -> Response:
 
 
 def get_contents(call: Call) -> Response:
-    """`GET /repos/{owner}/{name}/contents/{path}?ref=`: a file as an object, a directory as a list."""
+    """`GET /repos/{owner}/{name}/contents/{path}?ref=`: a file or submodule as an object, a directory as a list."""
     it, path = call.repository(), call.path("path")
     commit = call.commit(it, call.request.query_params.get("ref") or it.default_branch)
-    if (content := commit.files.get(path)) is not None:
-        return JSONResponse(payloads.contents(call.state, it, path, content))
-    if below := [one for one in commit.files if one.startswith(f"{path}/")]:
-        return JSONResponse(payloads.directory(path, below))
+    match commit.kind(path):
+        case "file":
+            return JSONResponse(payloads.contents(call.state, it, path, commit.files[path]))
+        case "submodule":
+            return JSONResponse(payloads.submodule(path, commit.gitlinks[path]))
+        case "directory":
+            return JSONResponse([{"name": one.rpartition("/")[2], "path": one} for one in commit.listed(path)])
     raise Refusal(404, NOT_FOUND, errors=[f"object does not exist [id: , rel_path: {path}]"])
 
 

@@ -211,10 +211,19 @@ def contents(state: State, it: Repository, path: str, content: bytes) -> Json:
     }
 
 
-def directory(path: str, below: Iterable[str]) -> list[Json]:
-    """The entries of a directory as the API shows them; `below` are the files in it, however deep."""
-    names = {one.removeprefix(f"{path}/").partition("/")[0]: f"{path}/" in one for one in below}
-    return [{"name": name, "path": f"{path}/{name}"} for name in sorted(names)]
+def submodule(path: str, sha: str) -> Json:
+    """A submodule as the API shows it; its URL is left out where `.gitmodules` has none that Gitea understands."""
+    return {
+        "name": path.rpartition("/")[2],
+        "path": path,
+        "sha": sha,
+        "type": "submodule",
+        "size": 0,
+        "encoding": None,
+        "content": None,
+        "target": None,
+        "submodule_git_url": None,
+    }
 
 
 def _listed(it: Repository, update: RefUpdate) -> list[Commit]:

@@ -7,7 +7,6 @@ at a former name, 404 for what the caller may not see, and by kind of token 401,
 
 from __future__ import annotations
 
-import base64
 import json
 import secrets
 from collections.abc import Callable, Mapping
@@ -248,7 +247,7 @@ def get_commit(call: Call) -> Response:
     """`GET /repos/{owner}/{name}/commits/{ref}`."""
     it = call.repository("contents")
     commit = call.commit(it, call.path("ref"))
-    files = payloads.changed_files(_first_parents_files(it, commit), commit.files)
+    files = payloads.changed_files(_first_parents_entries(it, commit), commit.entries)
     stats = {"total": len(files), "additions": len(files), "deletions": 0}
     return ApiResponse(payloads.commit(call.state.site, it, commit) | {"stats": stats, "files": files})
 
@@ -287,19 +286,23 @@ def get_tag(call: Call) -> Response:
 
 
 def get_contents(call: Call) -> Response:
-    """`GET /repos/{owner}/{name}/contents/{path}?ref=`: a file as JSON, or raw if `Accept` says so."""
+    """`GET /repos/{owner}/{name}/contents/{path}?ref=`: a file as JSON, or raw if `Accept` says so; a directory as a
+    list, in which a submodule is called a file."""
     it = call.repository("contents")
     path, ref = call.path("path"), call.request.query_params.get("ref") or it.default_branch
     try:
-        content = it.resolve(ref).files.get(path)
+        commit = it.resolve(ref)
     except NoSuchRef:
         raise Refusal(404, f"No commit found for the ref {ref}") from None
-    if content is None:
-        raise Refusal(404, NOT_FOUND)
-    if "raw" in call.request.headers.get("accept", ""):
-        return Response(content, media_type="application/vnd.github.raw+json; charset=utf-8")
-    named = {"type": "file", "name": path.rpartition("/")[2], "path": path, "size": len(content)}
-    return ApiResponse(named | {"encoding": "base64", "content": base64.encodebytes(content).decode()})
+    if path in commit.files and "raw" in call.request.headers.get("accept", ""):
+        return Response(commit.files[path], media_type="application/vnd.github.raw+json; charset=utf-8")
+    match commit.kind(path):
+        case "file" | "submodule":
+            return ApiResponse(payloads.content(commit, path))
+        case "directory":
+            return ApiResponse(payloads.directory(commit, path))
+        case _:
+            raise Refusal(404, NOT_FOUND)
 
 
 def compare(call: Call) -> Response:
@@ -325,7 +328,7 @@ def compare(call: Call) -> Response:
             "base_commit": payloads.commit(site, it, base),
             "merge_base_commit": payloads.commit(site, it, merge_base),
             "commits": [payloads.commit(site, it, one) for one in call.page(list(ahead))],
-            "files": payloads.changed_files(merge_base.files, head.files)[:FILES_COMPARED]
+            "files": payloads.changed_files(merge_base.entries, head.entries)[:FILES_COMPARED]
             if call.number("page") < 2
             else [],
         }
@@ -533,8 +536,8 @@ def _shown_status(call: Call, it: Repository, one: Status) -> Json:
     return payloads.status(call.state.site, it, one, creator)
 
 
-def _first_parents_files(it: Repository, commit: Commit) -> Mapping[str, bytes]:
-    return it.commits[commit.parents[0]].files if commit.parents else {}
+def _first_parents_entries(it: Repository, commit: Commit) -> Mapping[str, bytes]:
+    return it.commits[commit.parents[0]].entries if commit.parents else {}
 
 
 def _to_archive(call: Call, form: str) -> Response:

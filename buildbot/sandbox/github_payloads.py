@@ -262,6 +262,30 @@ def commit(site: Site, it: Repository, one: Commit) -> Json:
     }
 
 
+LARGEST_CONTENT = 1024 * 1024
+
+
+def content(commit: Commit, path: str) -> Json:
+    """A file with what it holds, unless that is more than a megabyte, or a submodule with its commit."""
+    named = {"name": path.rpartition("/")[2], "path": path}
+    if path in commit.gitlinks:
+        return named | {"type": "submodule", "size": 0, "sha": commit.gitlinks[path], "submodule_git_url": None}
+    held = commit.files[path]
+    is_small = len(held) <= LARGEST_CONTENT
+    told = base64.encodebytes(held).decode() if is_small else ""
+    encoding = "base64" if is_small else "none"
+    return named | {"type": "file", "size": len(held), "encoding": encoding, "content": told}
+
+
+def directory(commit: Commit, path: str) -> list[Json]:
+    """What is in a directory; a submodule is called a file."""
+    kinds = {one: commit.kind(one) for one in commit.listed(path)}
+    return [
+        {"name": one.rpartition("/")[2], "path": one, "type": "dir" if kind == "directory" else "file"}
+        for one, kind in kinds.items()
+    ]
+
+
 def changed_files(before: Mapping[str, bytes], after: Mapping[str, bytes]) -> list[Json]:
     """The differences of two trees, by path, as the compare and commit endpoints list them."""
     kinds = dict.fromkeys(after.keys() - before.keys(), "added")

@@ -206,7 +206,7 @@ def compare(call: Call) -> Response:
         raise refused(404, "404 Ref Not Found") from None
     commits = it.between(base.sha, head.sha)
     start = base if call.query("straight") == "true" else _merge_base(it, base, head)
-    diffs = payloads.diffs(start.files, head.files)
+    diffs = payloads.diffs(start.entries, head.entries)
     shown = [payloads.commit(call.state, it, one) for one in commits]
     return JSONResponse(
         {
@@ -232,6 +232,18 @@ def get_file(call: Call) -> Response:
 def get_raw_file(call: Call) -> Response:
     """`GET /projects/:id/repository/files/:path/raw?ref=`."""
     return PlainTextResponse(_file(call)[0])
+
+
+def list_tree(call: Call) -> Response:
+    """`GET /projects/:id/repository/tree?ref=&path=`: the entries of one directory; a submodule is a "commit"."""
+    it, path = call.project(), call.query("path").strip("/")
+    try:
+        commit = it.resolve(call.query("ref", it.default_branch))
+    except NoSuchRef:
+        raise refused(404, "404 Tree Not Found") from None
+    if path and commit.kind(path) != "directory":
+        raise refused(404, "404 Tree Not Found")
+    return JSONResponse(call.page([payloads.tree_entry(commit, one) for one in commit.listed(path)]))
 
 
 def get_archive(call: Call) -> Response:
@@ -310,6 +322,7 @@ _ROUTES: tuple[tuple[str, str, Endpoint], ...] = (
     ("GET", "/projects/:project/repository/compare", compare),
     ("GET", "/projects/:project/repository/files/:path", get_file),
     ("GET", "/projects/:project/repository/files/:path/raw", get_raw_file),
+    ("GET", "/projects/:project/repository/tree", list_tree),
     ("GET", "/projects/:project/repository/:archive", get_archive),
     ("POST", "/projects/:project/statuses/:sha", create_status),
     ("GET", "/projects/:project/hooks", list_hooks),

@@ -7,6 +7,7 @@ it leads to, nothing says whether a push was forced or when it happened.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
@@ -157,6 +158,14 @@ def status(one: Status, author: Person) -> Json:
         "coverage": None,
         "author": {"id": author.id, "username": author.login, "name": author.name, "state": "active"},
     }
+
+
+def tree_entry(commit: Commit, path: str) -> Json:
+    """An entry of a directory. The ids of files and directories look like git's and are none."""
+    kinds = {"file": ("blob", "100644"), "directory": ("tree", "040000"), "submodule": ("commit", "160000")}
+    type_, mode = kinds[str(commit.kind(path))]
+    id_ = commit.gitlinks.get(path) or hashlib.sha1(path.encode(), usedforsecurity=False).hexdigest()
+    return {"id": id_, "name": path.rpartition("/")[2], "type": type_, "path": path, "mode": mode}
 
 
 def diffs(before: Mapping[str, bytes], after: Mapping[str, bytes]) -> list[Json]:

@@ -1,4 +1,7 @@
-"""Source archives as every forge packs them: one top directory, the commit's files, its time, its id as a comment."""
+"""Source archives as every forge packs them: one top directory, the commit's files, its time, its id as a comment.
+
+Of a submodule there is an empty directory, as `git archive` leaves one.
+"""
 
 from __future__ import annotations
 
@@ -16,10 +19,8 @@ def tar_gz(commit: Commit, top: str) -> bytes:
     """A gzipped tar; with `top` "" the files lie at its root."""
     packed = io.BytesIO()
     with tarfile.open(fileobj=packed, mode="w:gz", pax_headers={"comment": commit.sha}) as archive:
-        for path, content in sorted(commit.files.items()):
-            entry = tarfile.TarInfo(_below(top, path))
-            entry.size, entry.mtime = len(content), int(commit.at.timestamp())
-            archive.addfile(entry, io.BytesIO(content))
+        for path in sorted(commit.entries):
+            archive.addfile(_tar_entry(commit, _below(top, path), path), io.BytesIO(commit.files.get(path, b"")))
     return packed.getvalue()
 
 
@@ -28,8 +29,9 @@ def zipped(commit: Commit, top: str) -> bytes:
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.comment = commit.sha.encode()
-        for path, content in sorted(commit.files.items()):
-            archive.writestr(zipfile.ZipInfo(_below(top, path), commit.at.timetuple()[:6]), content)
+        for path in sorted(commit.entries):
+            name = _below(top, path) + ("/" if path in commit.gitlinks else "")
+            archive.writestr(zipfile.ZipInfo(name, commit.at.timetuple()[:6]), commit.files.get(path, b""))
     return packed.getvalue()
 
 
@@ -44,3 +46,13 @@ def in_chunks(packed: bytes) -> Iterator[bytes]:
 
 def _below(top: str, path: str) -> str:
     return f"{top}/{path}" if top else path
+
+
+def _tar_entry(commit: Commit, name: str, path: str) -> tarfile.TarInfo:
+    entry = tarfile.TarInfo(name)
+    entry.mtime = int(commit.at.timestamp())
+    if path in commit.gitlinks:
+        entry.type, entry.mode = tarfile.DIRTYPE, 0o775
+    else:
+        entry.size = len(commit.files[path])
+    return entry

@@ -25,6 +25,7 @@ import httpx
 from buildbot.domain.push import RefKind, kind_of, name_of
 from buildbot.domain.status import CommitStatus, StatusState
 from buildbot.forges.auth import Auth
+from buildbot.forges.bitbucket import tree
 from buildbot.forges.bitbucket.credentials import TokenOwner, account_in
 from buildbot.forges.bitbucket.dialect import BITBUCKET, SITE
 from buildbot.forges.bitbucket.names import checked, repository_path
@@ -140,6 +141,14 @@ class BitbucketApi:
         # The same 404 says that the file, the commit or the repository is not there: only the commit's own tells.
         await self._commit(full_name, sha)
         return False
+
+    async def read_file(self, full_name: str, sha: str, path: str) -> bytes | None:
+        """What a small file holds at a commit, see `tree`; None where there is none. `Vanished`: no such commit."""
+        return await tree.read_file(self._talk, full_name, sha, path)
+
+    async def gitlink(self, full_name: str, sha: str, path: str) -> str | None:
+        """The commit that a submodule is at, see `tree`; None where there is none. `Vanished`: no such commit."""
+        return await tree.gitlink(self._talk, full_name, sha, path)
 
     def archive(self, full_name: str, sha: str) -> AbstractAsyncContextManager[AsyncIterator[bytes]]:
         """The source as a tar.gz with one top directory, in pieces as they come, with the bot's credential."""

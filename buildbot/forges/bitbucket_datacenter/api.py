@@ -23,6 +23,7 @@ import httpx
 from buildbot.domain.status import CommitStatus, StatusState
 from buildbot.forges.auth import Auth
 from buildbot.forges.bitbucket.credentials import TokenOwner
+from buildbot.forges.bitbucket_datacenter import tree
 from buildbot.forges.bitbucket_datacenter.dialect import DATA_CENTER
 from buildbot.forges.bitbucket_datacenter.names import repository_path
 from buildbot.forges.bitbucket_datacenter.refusals import NO_PATH, is_called, is_repository_missing, words_of
@@ -147,6 +148,14 @@ class BitbucketDataCenterApi:
         if is_called(answer, NO_PATH):
             return False
         raise self._talk.failure(answer, doing)
+
+    async def read_file(self, full_name: str, sha: str, path: str) -> bytes | None:
+        """What a small file holds at a commit, see `tree`; None where there is none. `Vanished`: no such commit."""
+        return await tree.read_file(self._talk, full_name, sha, path)
+
+    async def gitlink(self, full_name: str, sha: str, path: str) -> str | None:
+        """The commit that a submodule is at, see `tree`; None where there is none. `Vanished`: no such commit."""
+        return await tree.gitlink(self._talk, full_name, sha, path)
 
     def archive(self, full_name: str, sha: str) -> AbstractAsyncContextManager[AsyncIterator[bytes]]:
         """The source as a tar.gz, in pieces as they come, with the bot's credential.

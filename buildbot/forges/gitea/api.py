@@ -22,6 +22,7 @@ from buildbot.forges.auth import Auth
 from buildbot.forges.conversation import RETRY_PAUSE, Conversation, UserBudget, reading, sha_in, utc_now
 from buildbot.forges.exchange import Answer
 from buildbot.forges.fields import Fields, shown
+from buildbot.forges.gitea import tree
 from buildbot.forges.gitea.changed_paths import compared_paths
 from buildbot.forges.gitea.dialect import GITEA
 from buildbot.forges.gitea.names import repository_path
@@ -34,7 +35,6 @@ from buildbot.ports import CallError, Refused, Repository, StatusTarget, Vanishe
 DESCRIPTION_LIMIT = 1000  # no limit is known; these keep a mistake of ours small
 CONTEXT_LIMIT = 255
 _FORGE = GITEA.forge
-_BRIEFLY = "stat=false&verification=false&files=false"
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +131,14 @@ class GiteaApi:
         await self._commit(full_name, sha)
         return False
 
+    async def read_file(self, full_name: str, sha: str, path: str) -> bytes | None:
+        """What a small file holds at a commit, see `tree`; None where there is none. `Vanished`: no such commit."""
+        return await tree.read_file(self._talk, full_name, sha, path)
+
+    async def gitlink(self, full_name: str, sha: str, path: str) -> str | None:
+        """The commit that a submodule is at, see `tree`; None where there is none. `Vanished`: no such commit."""
+        return await tree.gitlink(self._talk, full_name, sha, path)
+
     def archive(self, full_name: str, sha: str) -> AbstractAsyncContextManager[AsyncIterator[bytes]]:
         """The source as a tar.gz, in pieces as they come, with the bot's credential.
 
@@ -149,7 +157,7 @@ class GiteaApi:
         return (await self.user()).login
 
     async def _commit(self, full_name: str, sha: str) -> Fields:
-        path = f"{repository_path(full_name)}/git/commits/{quoted(sha)}?{_BRIEFLY}"
+        path = f"{repository_path(full_name)}/git/commits/{quoted(sha)}?{tree.BRIEFLY}"
         return await self._read(full_name, path, f"to show commit {sha} of {full_name}")
 
     async def _why_not_taken(self, target: StatusTarget, answer: Answer, doing: str) -> CallError:

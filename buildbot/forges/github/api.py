@@ -20,6 +20,7 @@ from buildbot.domain.status import DESCRIPTION_LIMIT, CommitStatus
 from buildbot.forges.auth import Auth, TokenAuth
 from buildbot.forges.conversation import RETRY_PAUSE, Conversation, UserBudget, reading, sha_in, utc_now
 from buildbot.forges.fields import Fields, shown
+from buildbot.forges.github import tree
 from buildbot.forges.github.dialect import GITHUB
 from buildbot.forges.github.names import repository_path
 from buildbot.forges.github.refusals import words_of
@@ -143,6 +144,14 @@ class GitHubApi:
         if commit.status == 404:
             raise Refused(f"GitHub refused {doing}: {words_of(commit)}")
         return False
+
+    async def read_file(self, full_name: str, sha: str, path: str) -> bytes | None:
+        """What a small file holds at a commit, see `tree`; None where there is none. `Vanished`: no such commit."""
+        return await tree.read_file(self._talk, full_name, sha, path)
+
+    async def gitlink(self, full_name: str, sha: str, path: str) -> str | None:
+        """The commit that a submodule is at, see `tree`; None where there is none. `Vanished`: no such commit."""
+        return await tree.gitlink(self._talk, full_name, sha, path)
 
     def archive(self, full_name: str, sha: str) -> AbstractAsyncContextManager[AsyncIterator[bytes]]:
         """The source as a tar.gz with one top directory, in pieces as they come, with the bot's credential.

@@ -25,6 +25,7 @@ from buildbot.forges.auth import Auth
 from buildbot.forges.conversation import RETRY_PAUSE, Conversation, UserBudget, reading, sha_in, utc_now
 from buildbot.forges.exchange import Answer
 from buildbot.forges.fields import Fields, shown
+from buildbot.forges.gitlab import tree
 from buildbot.forges.gitlab.dialect import GITLAB
 from buildbot.forges.gitlab.names import project_path
 from buildbot.forges.gitlab.refusals import MOVED, NO_COMMIT, NO_FILE, state_before, words_of
@@ -147,6 +148,14 @@ class GitLabApi:
         if answer.status == 404:
             raise self._talk.failure(answer, doing)
         return True
+
+    async def read_file(self, full_name: str, sha: str, path: str) -> bytes | None:
+        """What a small file holds at a commit, see `tree`; None where there is none. `Vanished`: no such commit."""
+        return await tree.read_file(self._talk, full_name, sha, path)
+
+    async def gitlink(self, full_name: str, sha: str, path: str) -> str | None:
+        """The commit that a submodule is at, see `tree`; None where there is none. `Vanished`: no such commit."""
+        return await tree.gitlink(self._talk, full_name, sha, path)
 
     def archive(self, full_name: str, sha: str) -> AbstractAsyncContextManager[AsyncIterator[bytes]]:
         """The source as a tar.gz with one top directory, in pieces as they come, with the bot's credential."""

@@ -1,0 +1,34 @@
+"""What a commit's tree has at a path, asked of GitHub: a file with its content, the commit of a submodule.
+
+A path is asked for by itself: in the list of a directory GitHub calls a submodule a file (its documentation says so).
+"""
+
+from __future__ import annotations
+
+from buildbot.forges.contents import file_in, gitlink_in, shown_at
+from buildbot.forges.conversation import Conversation
+from buildbot.forges.fields import Fields, shown
+from buildbot.forges.github.dialect import GITHUB
+from buildbot.forges.github.names import repository_path
+from buildbot.forges.names import quoted
+
+
+async def read_file(talk: Conversation, full_name: str, sha: str, path: str) -> bytes | None:
+    """As `ports.Forge.read_file`; a symbolic link is followed."""
+    return file_in(await _at(talk, full_name, sha, path), GITHUB.forge)
+
+
+async def gitlink(talk: Conversation, full_name: str, sha: str, path: str) -> str | None:
+    """As `ports.Forge.gitlink`."""
+    return gitlink_in(await _at(talk, full_name, sha, path), GITHUB.forge)
+
+
+async def _at(talk: Conversation, full_name: str, sha: str, path: str) -> Fields | None:
+    place = repository_path(full_name)
+    return await shown_at(
+        talk,
+        full_name,
+        f"{place}/contents/{quoted(path)}?ref={quoted(sha)}",
+        f"{place}/commits/{quoted(sha)}",
+        f"to show {shown(path)} in {sha} of {full_name}",
+    )
