@@ -21,6 +21,7 @@ from buildbot.ports import (
     Unreachable,
     Vanished,
 )
+from buildbot.sandbox.git_repository import Change
 from tests.forges.bitbucket.world import BitbucketWorld
 from tests.forges.bitbucket_datacenter.world import BitbucketDataCenterWorld
 from tests.forges.gitea.world import ForgejoWorld, GiteaWorld
@@ -30,6 +31,7 @@ from tests.forges.world import REPO, SECRET, ForgeWorld, Shown, wire_headers
 
 pytestmark = pytest.mark.anyio
 NO_SUCH = "d" * 40
+LINKED = "e" * 40
 PAGE = "https://builds.test/builds/1"
 PENDING = CommitStatus(StatusState.PENDING, "queued at Quay", PAGE, "queued")
 BUILDING = CommitStatus(StatusState.PENDING, "building", PAGE, "building")
@@ -277,6 +279,55 @@ async def test_whether_a_file_is_there_is_told_apart_from_no_commit(world: Forge
     assert not await world.forge.has_file(REPO, world.head, "docker/Dockerfile")
     with pytest.raises(Vanished):
         await world.forge.has_file(REPO, NO_SUCH, "Dockerfile")
+
+
+async def test_what_a_file_holds_at_a_commit(world: ForgeWorld) -> None:
+    text = "größe = 1\n\n# end\n"
+    push = await world.sandbox.commit_and_push(REPO, files={"a b/größe #1": text, "empty": ""}, deliver=False)
+    await world.sandbox.commit_and_push(REPO, files={"a b/größe #1": "later"}, deliver=False)
+    assert await world.forge.read_file(REPO, push.sha, "a b/größe #1") == text.encode()
+    assert await world.forge.read_file(REPO, push.sha, "empty") == b""
+    assert await world.forge.read_file(REPO, push.sha, "gone") is None
+    with pytest.raises(Vanished):
+        await world.forge.read_file(REPO, NO_SUCH, "empty")
+
+
+async def test_the_commit_that_a_submodule_is_at(world: ForgeWorld) -> None:
+    others = {f"libs/{number:04}": "x" for number in range(120)}  # more than GitLab lists on a page
+    change = Change("Add", {**others, "file": "x"}, gitlinks={"libs/größe #1": LINKED, "top": LINKED})
+    sha = (await world.sandbox.push_commits(REPO, [change], deliver=False)).sha
+    for path in ("libs/größe #1", "top"):
+        if world.tells_gitlinks:
+            assert await world.forge.gitlink(REPO, sha, path) == LINKED
+        else:
+            with pytest.raises(Refused, match="does not tell which commit"):
+                await world.forge.gitlink(REPO, sha, path)
+
+
+@pytest.mark.parametrize("path", ["file", "libs", "gone", "libs/gone", "gone/gone", "file/gone"])
+async def test_what_is_no_submodule_is_none(world: ForgeWorld, path: str) -> None:
+    change = Change("Add", {"file": "x", "libs/b": "x"}, gitlinks={"libs/a": LINKED})
+    sha = (await world.sandbox.push_commits(REPO, [change], deliver=False)).sha
+    assert await world.forge.gitlink(REPO, sha, path) is None
+
+
+async def test_a_submodule_of_no_commit_has_vanished(world: ForgeWorld) -> None:
+    with pytest.raises(Vanished):
+        await world.forge.gitlink(REPO, NO_SUCH, "libs/a")
+
+
+async def test_a_moved_submodule_is_a_changed_path(world: ForgeWorld) -> None:
+    before = world.head
+    change = Change("Add", {}, gitlinks={"libs/a": LINKED})
+    sha = (await world.sandbox.push_commits(REPO, [change], deliver=False)).sha
+    assert await world.forge.changed_paths(REPO, before, sha) == ("libs/a",)
+
+
+async def test_a_page_is_neither_a_file_nor_no_submodule(world: ForgeWorld) -> None:
+    world.faults.nonsense(times=6)
+    for ask in (world.forge.read_file, world.forge.gitlink):
+        with pytest.raises((Unanswered, Unavailable)):
+            await ask(REPO, world.head, "x")
 
 
 @pytest.mark.parametrize("private", [False, True])

@@ -27,6 +27,7 @@ class BitbucketWorld(ForgeWorld):
     name = "bitbucket"
     budget = "token:bitbucket.test"
     tells_tag_objects = False
+    tells_gitlinks = False
 
     def __init__(self, client: httpx.AsyncClient, sandbox: Bitbucket) -> None:
         super().__init__(client)
