@@ -6,6 +6,7 @@ import httpx
 
 from buildbot.bootstrap.adapters import forge_adapter, registry_adapter, webhook_reader
 from buildbot.config import Config, ForgeConfig, RegistryConfig
+from buildbot.config.kinds import KINDS
 from buildbot.engine.pacing import Clock, Line, RegistryLine
 from buildbot.engine.setup import Setup
 from buildbot.engine.sites import ForgeSite, Hook, RegistrySite, StatusSite
@@ -32,4 +33,5 @@ def _registry_site(config: RegistryConfig, client: httpx.AsyncClient, clock: Clo
 
 
 def _forge_site(config: ForgeConfig, client: httpx.AsyncClient, clock: Clock) -> ForgeSite:
-    return ForgeSite(config.key, forge_adapter(config, client), Line(config.key, clock, minds_credential=False))
+    line = Line(config.key, clock, minds_credential=False)
+    return ForgeSite(config.key, forge_adapter(config, client), line, f"{config.url}{KINDS[config.kind].clone_path}")

@@ -39,7 +39,9 @@ class Kind:
 
     `api_path` leads from a forge's address to its API, except for `home` with a `home_api`. `not_direct` says why
     Quay's builder can never use the forge's own archives; "" where it can, if the repository is public.
-    `writes_per_minute` is what stays within the forge's limits, if nothing is written.
+    `writes_per_minute` is what stays within the forge's limits, if nothing is written. `clone_path` is where the
+    repositories' http addresses begin below a forge's; `no_submodules` says why the bot cannot tell a commit's
+    submodules, "" where it can.
     """
 
     title: str
@@ -50,6 +52,8 @@ class Kind:
     not_direct: str = ""
     has_apps: bool = False
     writes_per_minute: int = WRITES_PER_MINUTE
+    clone_path: str = ""
+    no_submodules: str = ""
 
     def api_url(self, url: str) -> str:
         """The address of the API of a forge."""
@@ -92,11 +96,13 @@ KINDS: Mapping[ForgeKind, Kind] = {
         home="https://bitbucket.org",
         home_api="https://api.bitbucket.org/2.0",
         writes_per_minute=15,  # 1 000 calls an hour
+        no_submodules="Bitbucket Cloud does not tell which commit a submodule is at",
     ),
     ForgeKind.BITBUCKET_DATACENTER: Kind(
         "Bitbucket Data Center",
         "/rest/api/latest",
         _KEY_AND_SLUG,
         not_direct="Quay's builder is not known to take the archives of Bitbucket Data Center",
+        clone_path="/scm",
     ),
 }

@@ -21,6 +21,8 @@ from buildbot.domain import image, pattern
 from buildbot.domain.push import RefKind
 from buildbot.domain.rule import DEFAULT_DOCKERFILE, ArchiveRoute, Rule, Supersede
 
+_ADDED = ("revision_file", "submodules")
+_BY_THE_BOT = "is put in by the bot"
 _PUBLIC_URL = "write public_url into [server], an address at which Quay's builders reach the bot"
 _NEEDED = frozenset({"name", "source", "repository", "branches", "tags", "image_tags", "status_context"})
 
@@ -75,6 +77,7 @@ def _rule(report: Report, place: Place, read: Shaped[shape.RuleTable], around: _
     _check_dockerfile(report, place, read)
     _check_archive(report, place, read, kind, can_relay=around.can_relay)
     _check_revision_file(report, (*place, "revision_file"), read)
+    _check_submodules(report, (*place, "submodules"), read, kind)
     if read.wrong & _NEEDED or forge is None or registry is None or not is_named:
         return None
     named = Rule(table.name, forge, source, registry, repository, can_relay=around.can_relay)
@@ -92,6 +95,7 @@ def _completed(rule: Rule, table: shape.RuleTable) -> Rule:
         dockerfile=table.dockerfile or None,
         archive=ArchiveRoute(table.archive),
         revision_file=table.revision_file or None,
+        submodules=table.submodules,
         status_context=table.status_context,
         supersede=Supersede(table.supersede) if table.supersede else None,
         pull_robot=table.pull_robot or None,
@@ -211,21 +215,28 @@ def _check_dockerfile(report: Report, place: Place, read: Shaped[shape.RuleTable
 def _check_archive(
     report: Report, place: Place, read: Shaped[shape.RuleTable], kind: ForgeKind | None, *, can_relay: bool
 ) -> None:
-    if {"archive", "revision_file"} & read.wrong:
+    if {"archive", *_ADDED} & read.wrong:
         return
-    route, has_file = ArchiveRoute(read.table.archive), bool(read.table.revision_file)
+    route, at_archive = ArchiveRoute(read.table.archive), (*place, "archive")
     not_direct = KINDS[kind].not_direct if kind else ""
-    at_archive, at_file = (*place, "archive"), (*place, "revision_file")
-    if route is ArchiveRoute.DIRECT and has_file:
-        report.mistake(at_file, 'is put in by the bot, past which archive = "direct" leads; leave one of the two away')
+    added = [(*place, key) for key in _ADDED if getattr(read.table, key)]
+    if route is ArchiveRoute.DIRECT and added:
+        for at_added in added:
+            report.mistake(at_added, f'{_BY_THE_BOT}, past which archive = "direct" leads; leave one of the two away')
     elif route is ArchiveRoute.DIRECT and not_direct:
         report.mistake(at_archive, f'{not_direct}; write archive = "relay"')
     elif route is ArchiveRoute.RELAY and not can_relay:
         report.mistake(at_archive, f'"relay" is the way through the bot; {_PUBLIC_URL}')
-    elif has_file and not can_relay:
-        report.mistake(at_file, f"is put in by the bot, through which the source then goes; {_PUBLIC_URL}")
+    elif added and not can_relay:
+        for at_added in added:
+            report.mistake(at_added, f"{_BY_THE_BOT}, through which the source then goes; {_PUBLIC_URL}")
     elif route is ArchiveRoute.AUTO and not_direct and not can_relay:
         report.mistake(place, f"{not_direct}, so the source has to go through the bot; {_PUBLIC_URL}")
+
+
+def _check_submodules(report: Report, place: Place, read: Shaped[shape.RuleTable], kind: ForgeKind | None) -> None:
+    if kind and read.table.submodules and (reason := KINDS[kind].no_submodules):
+        report.mistake(place, f"does not work here: {reason}")
 
 
 def _check_revision_file(report: Report, place: Place, read: Shaped[shape.RuleTable]) -> None:

@@ -227,6 +227,11 @@ class RuleTable(Table):
         "A file to put into the source, from its root, that holds the commit's full sha. The source then goes through "
         "the bot.",
     )
+    submodules: bool = _optional(
+        False,
+        True,
+        "Whether the source holds the repository's submodules too. It then goes through the bot.",
+    )
     supersede: Annotated[str, AfterValidator(values.one_of(*Supersede)), _words(*Supersede)] = _optional(
         "",
         "cancel",

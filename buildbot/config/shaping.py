@@ -26,6 +26,7 @@ _EXPECTED = {
     "int_type": "a whole number",
     "int_from_float": "a whole number",
     "float_type": "a number",
+    "bool_type": "true or false",
 }
 _TABLES: Mapping[str, type[shape.Table]] = {
     "server": shape.ServerTable,

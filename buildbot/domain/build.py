@@ -97,7 +97,8 @@ class BuildRequest:
     unknown, the strings may still hold `{sha}` and `{short_sha}`; `for_commit` fills them in.
 
     `is_relayed`: the bot serves the archive itself, with the repository's root as its root; `archive_url` is then "",
-    since the URL belongs to the build. `impossible` says why no builder could ever get at the source.
+    since the URL belongs to the build. `impossible` says why no builder could ever get at the source. `submodules`: the
+    archive holds them too.
 
     `dockerfile` is the Dockerfile's path in the source repository; `is_dockerfile_in_doubt`: the push may have removed
     it. `comparison` is what has to be asked of the forge before it is known whether the build is wanted at all.
@@ -119,6 +120,7 @@ class BuildRequest:
     dockerfile: str = ""
     is_dockerfile_in_doubt: bool = False
     comparison: Comparison | None = None
+    submodules: bool = False
 
     def for_commit(self, sha: str) -> BuildRequest:
         """The same request with `{sha}` and `{short_sha}` filled in; image tags that become equal are one."""

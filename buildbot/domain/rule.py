@@ -46,8 +46,8 @@ class Rule:
     """One `[[rules]]` table. `source` is "owner/name" or a pattern of it, `repository` the Quay repository's template.
 
     `dockerfile` and `context` are paths from the source repository's root, normalised; "" is the root. `revision_file`
-    is where the archive says which commit it is, for whoever looks into the image. `can_relay`: builders can reach the
-    bot, so that it may serve the source itself.
+    is where the archive says which commit it is, for whoever looks into the image; with `submodules` it holds those
+    too. `can_relay`: builders can reach the bot, so that it may serve the source itself.
     """
 
     name: str
@@ -68,6 +68,7 @@ class Rule:
     source_has_case: bool = False
     archive: ArchiveRoute = ArchiveRoute.AUTO
     revision_file: str | None = None
+    submodules: bool = False
     can_relay: bool = False
 
     def covers(self, source: Source) -> bool:
@@ -90,6 +91,11 @@ class Rule:
         return {Supersede.CANCEL: GoalKind.CANCEL, Supersede.QUEUED: GoalKind.CANCEL_QUEUED}.get(
             self.supersede_for(kind)
         )
+
+    @property
+    def adds_to_source(self) -> bool:
+        """Whether the archive is to hold what no forge's own has, so that only the bot can serve it."""
+        return self.revision_file is not None or self.submodules
 
     @property
     def dockerfile_path(self) -> str:
@@ -169,6 +175,7 @@ def _plan(push: PushEvent, rule: Rule, gap: Gap | None) -> RulePlan:
         timeout=rule.timeout,
         is_relayed=route.is_relayed,
         revision_file=rule.revision_file,
+        submodules=rule.submodules,
         impossible=route.impossible,
         dockerfile=rule.dockerfile_path,
         is_dockerfile_in_doubt=_may_touch(push, rule.dockerfile_path, gap),
@@ -184,7 +191,7 @@ class _Route:
 
 
 def _route(push: PushEvent, rule: Rule) -> _Route:
-    works_directly = push.archive.is_direct and not push.source.private and rule.revision_file is None
+    works_directly = push.archive.is_direct and not push.source.private and not rule.adds_to_source
     if rule.archive is ArchiveRoute.DIRECT or (rule.archive is ArchiveRoute.AUTO and works_directly):
         return _Route()
     if rule.can_relay:

@@ -3,7 +3,8 @@
 The builder fetches without credentials, looks at no status, takes what it does not recognise for a Dockerfile, and
 strips no top directory. So where a forge's own archive does not do (private source, a content type that the builder
 misreads), the build's `archive_url` leads here: the bot fetches with its own credential, checks, re-roots and passes
-on as it comes, in constant memory.
+on as it comes, in constant memory. Where the rule asks for submodules, they follow one after the other, each an archive
+of its own from the forge that has it, all under one cap; which there are is settled before the first byte goes out.
 
 The address is signed and bound to one build. It opens nothing once the build is final, and until then for as long as
 that takes: a build may wait in Quay's queue without end, and Quay retries by itself. Nothing in it is a secret of the
@@ -17,8 +18,8 @@ import asyncio
 import base64
 import hashlib
 import hmac
-from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import aclosing, asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
+from contextlib import aclosing, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -28,6 +29,7 @@ from buildbot.archives.assembly import ArchiveError, Assembly
 from buildbot.domain.build import Build, BuildId, BuildPhase
 from buildbot.engine.pacing import Clock
 from buildbot.engine.setup import Current
+from buildbot.engine.submodules import Part, SubmoduleTrouble, with_submodules
 from buildbot.ports import CallError, NoSuchBuild, Store, StoreUnavailable
 
 log = structlog.get_logger(__name__)
@@ -49,13 +51,15 @@ class ArchiveTrouble(Exception):
 class RelayLimits:
     """What archives may use up: bytes (of one, packed and unpacked), how many at once, and time.
 
-    `room`: how long one waits for another to end; `longest`: how long one may take, whatever slows it down.
+    `room`: how long one waits for another to end; `finding`: how long its submodules may take to be found; `longest`:
+    how long one may take, whatever slows it down.
     """
 
     largest_bytes: int = 2 * 1024**3
     most_at_once: int = 16
     room: timedelta = timedelta(minutes=5)
     longest: timedelta = timedelta(hours=1)
+    finding: timedelta = timedelta(minutes=2)
 
 
 class Archive:
@@ -127,7 +131,7 @@ class ArchiveRelay:
             async with self._place(), aclosing(self._assembled(build)) as assembled:
                 async for piece in assembled:
                     yield piece
-        except (CallError, ArchiveError, ArchiveTrouble) as error:
+        except (CallError, ArchiveError, ArchiveTrouble, SubmoduleTrouble) as error:
             told.warning("archive not passed on", because=str(error))
             await self._note(build, f"the source archive was not passed on: {error}")
             raise ArchiveTrouble(str(error)) from error
@@ -158,26 +162,64 @@ class ArchiveRelay:
             self._room.release()
 
     async def _assembled(self, build: Build) -> AsyncGenerator[bytes, None]:
-        site = self._current.setup.forges.get(build.source.forge)
+        parts = await self._parts(build)
+        held = b""
+        async with aclosing(self._made(build, parts)) as made:
+            async for piece in made:
+                held += piece
+                if len(held) >= PIECE_BYTES:
+                    yield held
+                    held = b""
+        yield held
+
+    async def _parts(self, build: Build) -> tuple[Part, ...]:
+        forges = self._current.setup.forges
+        site = forges.get(build.source.forge)
         if site is None:
             raise ArchiveTrouble(f"the forge {build.source.forge} is no longer configured")
-        assembly = Assembly(largest_bytes=self._limits.largest_bytes)
-        held = assembly.begin_source()
-        async with site.forge.archive(build.source.full_name, build.commit or "") as chunks:
-            async for chunk in self._in_time(chunks):
-                for start in range(0, len(chunk), PIECE_BYTES):
-                    held += await asyncio.to_thread(assembly.feed, chunk[start : start + PIECE_BYTES])
-                    if len(held) >= PIECE_BYTES:
-                        yield held
-                        held = b""
-        held += assembly.end_source()
-        if build.request.revision_file:
-            held += assembly.add_file(build.request.revision_file, f"{build.commit}\n".encode())
-        yield held + assembly.finish()
+        root = Part("", site, build.source.full_name, build.commit or "")
+        if not build.request.submodules:
+            return (root,)
+        seconds = self._limits.finding.total_seconds()
+        try:
+            async with asyncio.timeout(seconds):
+                return await with_submodules(root, forges)
+        except TimeoutError:
+            raise ArchiveTrouble(f"its submodules were not all found in {seconds:g} s") from None
 
-    async def _in_time(self, chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    async def _made(self, build: Build, parts: Sequence[Part]) -> AsyncGenerator[bytes, None]:
+        assembly = Assembly(largest_bytes=self._limits.largest_bytes)
         until = self._clock.monotonic() + self._limits.longest.total_seconds()
+        for part in parts:
+            async with aclosing(self._added(assembly, part, until)) as added:
+                async for piece in added:
+                    yield piece
+        if build.request.revision_file:
+            yield assembly.add_file(build.request.revision_file, f"{build.commit}\n".encode())
+        yield assembly.finish()
+
+    async def _added(self, assembly: Assembly, part: Part, until: float) -> AsyncGenerator[bytes, None]:
+        with _naming(part):
+            yield assembly.begin_source(part.into)
+            async with part.site.forge.archive(part.full_name, part.sha) as chunks:
+                async for chunk in self._in_time(chunks, until):
+                    for start in range(0, len(chunk), PIECE_BYTES):
+                        yield await asyncio.to_thread(assembly.feed, chunk[start : start + PIECE_BYTES])
+            yield assembly.end_source()
+
+    async def _in_time(self, chunks: AsyncIterator[bytes], until: float) -> AsyncIterator[bytes]:
         async for chunk in chunks:
             if self._clock.monotonic() > until:
                 raise ArchiveTrouble(f"passing it on took longer than {self._limits.longest}")
             yield chunk
+
+
+@contextmanager
+def _naming(part: Part) -> Iterator[None]:
+    """Trouble with a submodule says which."""
+    try:
+        yield
+    except (CallError, ArchiveError) as error:
+        if not part.into:
+            raise
+        raise SubmoduleTrouble(f"{part.described}: {error}") from error

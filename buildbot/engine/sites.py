@@ -25,11 +25,12 @@ class RegistrySite:
 
 @dataclass(frozen=True, slots=True)
 class ForgeSite:
-    """A forge and the line to it."""
+    """A forge and the line to it. `clone_url` is what the http(s) addresses of its repositories begin with."""
 
     key: str
     forge: Forge
     line: Line
+    clone_url: str = ""
 
 
 @dataclass(frozen=True, slots=True)

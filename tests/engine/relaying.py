@@ -126,7 +126,7 @@ class Relaying:
             request_timeout=timedelta(seconds=20),
             retry_pause=timedelta(),
         )
-        sites = {"github": ForgeSite("github", forge, Line("github", clock))}
+        sites = {"github": ForgeSite("github", forge, Line("github", clock), "https://forge.test")}
         return ArchiveRelay(self.store, Current(Setup(forges=sites, public_url=PUBLIC_URL)), clock, limits)
 
     async def build(self, phase: BuildPhase = BuildPhase.WAITING, *, request: BuildRequest = REQUEST) -> Build:
