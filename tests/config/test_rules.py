@@ -276,11 +276,26 @@ def test_a_way_of_the_archive_and_a_revision_file_are_read() -> None:
 
 
 @pytest.mark.parametrize(
+    ("keys", "has_them"), [({}, False), ({"submodules": "false"}, False), ({"submodules": "true"}, True)]
+)
+def test_submodules_are_put_in_where_a_rule_says_so(keys: dict[str, str], has_them: bool) -> None:
+    [made] = good(SERVER + FORGE + REGISTRY + rule(**keys)).rules
+    assert (made.submodules, made.adds_to_source) == (has_them, has_them)
+
+
+def test_submodules_of_a_forge_that_does_not_tell_them_are_a_mistake() -> None:
+    mistake = only_mistake(SERVER + _forge_of("bitbucket") + REGISTRY + rule(submodules="true"))
+    assert "does not tell which commit a submodule is at" in mistake.what
+
+
+@pytest.mark.parametrize(
     ("kind", "keys", "key", "fragment"),
     [
         ("github", {"archive": '"relay"'}, ".archive", "write public_url into [server]"),
         ("github", {"archive": '"relai"'}, ".archive", "did you mean relay?"),
         ("github", {"revision_file": '".revision"'}, ".revision_file", "write public_url into [server]"),
+        ("github", {"submodules": "true"}, ".submodules", "write public_url into [server]"),
+        ("github", {"submodules": '"yes"'}, ".submodules", "must be true or false, as in submodules = true"),
         ("github", {"revision_file": '"../x"'}, ".revision_file", "leaves the repository"),
         ("github", {"revision_file": '"x/"'}, ".revision_file", "is a folder"),
         ("gitea", {}, "", "has to go through the bot; write public_url"),
@@ -320,6 +335,7 @@ def test_a_revision_file_is_where_the_build_sees_it_and_not_the_dockerfile(
     ("kind", "more", "fragment"),
     [
         ("github", {"revision_file": '"x"'}, "leave one of the two away"),
+        ("github", {"submodules": "true"}, "leave one of the two away"),
         ("gitea", {}, 'kind = "forgejo"'),
         ("bitbucket-datacenter", {}, 'write archive = "relay"'),
     ],

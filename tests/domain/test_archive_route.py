@@ -18,6 +18,7 @@ def request(
     is_direct: bool = True,
     can_relay: bool = True,
     revision_file: str | None = None,
+    submodules: bool = False,
 ) -> tuple[str, str, str, bool, bool]:
     source = Source("github", "1", "acme/api", private=private, default_branch="main")
     push = PushEvent(source, "refs/heads/main", None, SHA, SHA, Archive(URL, "/api-{sha}", is_direct))
@@ -32,10 +33,12 @@ def request(
         archive=route,
         can_relay=can_relay,
         revision_file=revision_file,
+        submodules=submodules,
     )
     (plan,) = plan_builds(push, [rule])
     assert isinstance(plan, Planned)
     asked = plan.request
+    assert asked.submodules is submodules
     return asked.archive_url, asked.context, asked.dockerfile_path, asked.is_relayed, bool(asked.impossible)
 
 
@@ -60,6 +63,10 @@ def test_a_revision_file_can_only_be_added_by_the_bot() -> None:
     assert request(ArchiveRoute.AUTO, revision_file=".revision") == RELAYED
 
 
+def test_submodules_can_only_be_added_by_the_bot() -> None:
+    assert request(ArchiveRoute.AUTO, submodules=True) == RELAYED
+
+
 def test_what_a_rule_insists_on_is_done() -> None:
     assert request(ArchiveRoute.RELAY) == RELAYED
     assert request(ArchiveRoute.DIRECT, private=True) == DIRECT
@@ -71,6 +78,7 @@ def test_what_a_rule_insists_on_is_done() -> None:
         (ArchiveRoute.RELAY, {}),
         (ArchiveRoute.AUTO, {"is_direct": False}),
         (ArchiveRoute.AUTO, {"revision_file": ".revision"}),
+        (ArchiveRoute.AUTO, {"submodules": True}),
     ],
 )
 def test_a_build_is_impossible_where_the_bot_would_have_to_serve_and_cannot_be_reached(

@@ -117,10 +117,9 @@ def test_a_path_that_leads_elsewhere_is_refused(path: str) -> None:
 def test_anything_is_read_or_refused_and_no_path_leads_out(content: bytes) -> None:
     try:
         found = declared(b'[submodule "a"]\n' + content)
-    except BadGitmodules as error:
-        assert str(error).isprintable()
-    else:
-        assert all(".." not in one.path.split("/") and not one.path.startswith("/") for one in found)
+    except BadGitmodules:
+        return
+    assert all(".." not in one.path.split("/") and not one.path.startswith("/") for one in found)
 
 
 WRITABLE = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\n\r"))

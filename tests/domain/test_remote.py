@@ -27,7 +27,7 @@ def test_a_relative_url_is_relative_to_the_repositorys(url: str, leads_to: str) 
 
 
 def test_a_relative_url_does_not_leave_the_host() -> None:
-    with pytest.raises(BadRemote, match="leads out of git.test"):
+    with pytest.raises(BadRemote, match=r"leads out of git\.test"):
         absolute("../../../elsewhere.test/acme/lib", PARENT)
 
 
@@ -97,8 +97,7 @@ def test_a_forge_serves_what_is_at_its_host_and_port_below_its_path(clone_url: s
 @given(st.text(max_size=40) | st.text("htps:/@[].0g-~%", max_size=40))
 def test_any_text_leads_to_a_host_or_is_refused_without_what_it_may_hide(url: str) -> None:
     try:
-        place = remote(f"https://ada:s3cret@{url}")
+        told = str(remote(f"https://ada:s3cret@{url}"))
     except BadRemote as error:
-        assert "s3cret" not in str(error)
-    else:
-        assert place.host
+        told = str(error)
+    assert "s3cret" not in told

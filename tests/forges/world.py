@@ -78,8 +78,15 @@ class ForgeWorld(ABC):
         """Let pushes to the repository be told to `HOOK_URL`."""
 
     @abstractmethod
-    def hide(self) -> None:
+    def hide(self, full_name: str = REPO) -> None:
         """Make the repository private."""
+
+    def add_private(self, full_name: str, files: Mapping[str, str | None]) -> str:
+        """Another private repository, in which `ci-bot` may do what it may in `acme/api`; returns its only commit."""
+        made = self.sandbox.add_repository(full_name, files=files)  # type: ignore[attr-defined]  # all have it
+        made.collaborators.update(self.sandbox.repository(REPO).collaborators)
+        self.hide(full_name)
+        return str(made.refs["refs/heads/main"])
 
     @abstractmethod
     def rename(self, full_name: str) -> None:

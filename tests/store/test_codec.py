@@ -55,3 +55,12 @@ def test_a_request_keeps_its_own_timeout() -> None:
     request = BuildRequest("r", "quay", "a/b", ("x",), "https://a", "/", "/Dockerfile", "quay/r", "robot")
     for one in (request, replace(request, timeout=timedelta(minutes=90), pull_robot=None)):
         assert codec._REQUEST.validate_json(codec._dump(codec._REQUEST, one)) == one
+
+
+def test_a_request_of_a_version_that_knew_no_submodules_is_read_without_them() -> None:
+    request = BuildRequest("r", "quay", "a/b", ("x",), "", "/", "/Dockerfile", "quay/r", is_relayed=True)
+    written = codec._dump(codec._REQUEST, request)
+    assert "submodules" not in written
+    assert codec._REQUEST.validate_json(written) == request
+    asking = replace(request, submodules=True)
+    assert codec._REQUEST.validate_json(codec._dump(codec._REQUEST, asking)) == asking

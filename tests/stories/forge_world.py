@@ -17,6 +17,7 @@ import httpx
 from buildbot.bootstrap import build_app
 from buildbot.config import load
 from buildbot.domain.status import StatusState
+from buildbot.sandbox.git_repository import Change
 from buildbot.sandbox.gitlab import GitLab
 from buildbot.sandbox.pushing import Push
 from buildbot.sandbox.quay import Quay
@@ -123,7 +124,11 @@ class ForgeStory:
     async def push(self, **files: str) -> Push[Any, Any]:
         """One commit on main; `__` in a file's name stands for a slash."""
         named = {name.replace("__", "/"): content for name, content in files.items()}
-        push: Push[Any, Any] = await self.sandbox.commit_and_push(REPO, files=named)
+        return await self.push_change(Change("Change something", named))
+
+    async def push_change(self, change: Change) -> Push[Any, Any]:
+        """One commit on main."""
+        push: Push[Any, Any] = await self.sandbox.push_commits(REPO, [change])
         assert [attempt.status_code for attempt in push.attempts] in ([200], [202]), [
             one.answer for one in push.attempts
         ]

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import httpx
 import pytest
 
 from buildbot.config import BadConfig
 from buildbot.domain.status import StatusState
+from buildbot.sandbox.git_repository import Change
 from tests.forges.bitbucket.world import BitbucketWorld
 from tests.forges.bitbucket_datacenter.world import BitbucketDataCenterWorld
 from tests.forges.gitea.world import ForgejoWorld, GiteaWorld
@@ -167,3 +169,70 @@ async def test_a_dockerfile_that_a_push_removes_is_missed_although_it_was_there_
         status = await story.final_status(push.sha)
     assert str(status.description).startswith("Dockerfile is not in acme/api")
     assert len(story.quay.builds) == 2
+
+
+def _using(lib: str, url: str) -> Change:
+    gitmodules = f'[submodule "lib"]\n\tpath = vendor/lib\n\turl = {url} # the library\n'
+    files = {"Dockerfile": DOCKERFILE, ".gitmodules": gitmodules}
+    return Change("Use the library", files, gitlinks={"vendor/lib": lib})
+
+
+@pytest.mark.parametrize(
+    "story",
+    [GitHubWorld, GitLabWorld, GiteaWorld, ForgejoWorld, BitbucketDataCenterWorld],
+    indirect=True,
+    ids=lambda kind: kind.name,
+)
+async def test_a_private_submodule_is_in_the_source_at_the_commit_that_the_tree_records(story: ForgeStory) -> None:
+    story.forge.hide()
+    lib = story.forge.add_private("acme/lib", {"lib.py": "as recorded"})
+    await story.sandbox.commit_and_push("acme/lib", files={"lib.py": "later"})
+    story.rule = "submodules = true"
+    async with story.bot():
+        push = await story.push_change(_using(lib, "../lib.git"))
+        status = await story.final_status(push.sha)
+    assert (status.state, story.is_relayed) == (StatusState.SUCCESS, True)
+    assert story.package.context["vendor/lib/lib.py"] == b"as recorded"
+    assert story.package.dockerfile == DOCKERFILE
+
+
+@pytest.mark.parametrize("story", [GitHubWorld, GitLabWorld, GiteaWorld], indirect=True, ids=lambda kind: kind.name)
+async def test_a_submodule_may_be_written_as_people_clone_it(story: ForgeStory) -> None:
+    lib = story.forge.add_private("acme/lib", {"lib.py": "lib"})
+    story.rule = "submodules = true"
+    async with story.bot():
+        push = await story.push_change(_using(lib, f"git@{httpx.URL(story.sandbox.url).host}:acme/lib.git"))
+        await story.final_status(push.sha)
+    assert story.package.context["vendor/lib/lib.py"] == b"lib"
+
+
+@pytest.mark.parametrize("story", FORGES, indirect=True, ids=lambda kind: kind.name)
+async def test_without_being_asked_for_a_submodule_is_not_in_the_source(story: ForgeStory) -> None:
+    lib = story.forge.add_private("acme/lib", {"lib.py": "lib"})
+    async with story.bot():
+        push = await story.push_change(_using(lib, "../lib.git"))
+        await story.final_status(push.sha)
+    assert [name for name in story.package.context if name.startswith("vendor/lib/")] == []
+
+
+@pytest.mark.parametrize(
+    ("url", "why"),
+    [
+        ("https://elsewhere.test/acme/lib.git", "it is at elsewhere.test/acme/lib, and no forge of the configuration"),
+        ("../secret.git", "acme/secret at "),
+    ],
+)
+async def test_a_submodule_that_cannot_be_had_ends_the_builder_and_the_page_says_why(
+    story: ForgeStory, url: str, why: str
+) -> None:
+    secret = story.forge.add_private("acme/secret", {"lib.py": "lib"})
+    story.sandbox.repository("acme/secret").collaborators.clear()
+    story.rule = "submodules = true"
+    async with story.bot():
+        push = await story.push_change(_using(secret, url))
+        await until(lambda: bool(story.quay.builds))
+        steps = await story.steps(push)
+    assert story.package.why == "Unsupported kind of build package: application/json"
+    (said,) = [step for step in steps if step.startswith("the source archive was not passed on: ")]
+    assert said.startswith("the source archive was not passed on: the submodule vendor/lib ")
+    assert why in said

@@ -50,8 +50,8 @@ class BitbucketDataCenterWorld(ForgeWorld):
     def add_hook(self, secret: str) -> None:
         self.sandbox.add_hook(REPO, HOOK_URL, secret=secret)
 
-    def hide(self) -> None:
-        self.sandbox.set_private(REPO)
+    def hide(self, full_name: str = REPO) -> None:
+        self.sandbox.set_private(full_name)
 
     def rename(self, full_name: str) -> None:
         self.sandbox.rename(REPO, full_name)

@@ -58,8 +58,8 @@ class GitLabWorld(ForgeWorld):
             REPO, HOOK_URL, token=None if is_signing else secret, signing_token=secret if is_signing else None
         )
 
-    def hide(self) -> None:
-        self.sandbox.set_visibility(REPO, "private")
+    def hide(self, full_name: str = REPO) -> None:
+        self.sandbox.set_visibility(full_name, "private")
 
     def rename(self, full_name: str) -> None:
         self.sandbox.rename(REPO, full_name)
