@@ -23,6 +23,7 @@ from decimal import Decimal
 from enum import StrEnum
 
 from buildbot.archives import tar_writing
+from buildbot.archives.empty import EmptyDirectories
 from buildbot.archives.entry import Entry, Kind
 from buildbot.archives.errors import (
     ArchiveError,
@@ -68,6 +69,7 @@ class Source:
     root: SourceRoot
     gunzip: Gunzip
     reader: TarReader
+    empty: EmptyDirectories
 
 
 class Assembly:
@@ -89,6 +91,7 @@ class Assembly:
         self._bytes_out = 0
         self._content_left = 0
         self._source: Source | None = None
+        self._empty: tuple[bytes, ...] = ()
         self._state = State.BETWEEN_SOURCES
 
     def begin_source(self, into: str = "", *, has_top_directory: bool | None = None) -> bytes:
@@ -100,7 +103,7 @@ class Assembly:
         """
         with self._turn(State.BETWEEN_SOURCES, State.IN_A_SOURCE):
             root = SourceRoot(into, has_top_directory=has_top_directory)
-            self._source = Source(root, Gunzip(self._packed, self._unpacked), TarReader())
+            self._source = Source(root, Gunzip(self._packed, self._unpacked), TarReader(), EmptyDirectories())
             return self._add(Entry(root.path, Kind.DIRECTORY, 0o755)) if root.path else b""
 
     def feed(self, chunk: bytes) -> bytes:
@@ -116,7 +119,7 @@ class Assembly:
         with self._turn(State.IN_A_SOURCE, State.IN_A_SOURCE):
             source = self._open_source()
             for unpacked in source.gunzip.pieces(chunk):
-                yield b"".join(self._take(part, source.root) for part in source.reader.feed(unpacked))
+                yield b"".join(self._take(part, source) for part in source.reader.feed(unpacked))
 
     def end_source(self) -> bytes:
         """Say that the source has come to its end. Raises CutArchive if it had not."""
@@ -124,7 +127,16 @@ class Assembly:
             source = self._open_source()
             source.gunzip.end()
             source.reader.end()
+            self._empty = source.empty.end()
             return b""
+
+    @property
+    def empty_directories(self) -> tuple[bytes, ...]:
+        """Where the source that has ended last seems to have empty directories, as submodules leave them, see `empty`.
+
+        Paths in the archive that is made.
+        """
+        return self._empty
 
     def add_file(self, name: str, content: bytes, *, mode: int = 0o644, mtime: int = 0) -> bytes:
         """Add a file of our own, between sources; one that is there already is replaced when the archive is unpacked.
@@ -156,12 +168,15 @@ class Assembly:
             raise RuntimeError("no source has been begun")
         return self._source
 
-    def _take(self, part: Entry | memoryview, root: SourceRoot) -> bytes:
+    def _take(self, part: Entry | memoryview, source: Source) -> bytes:
         if not isinstance(part, Entry):
             return self._add_content(part)
         self._unpacked.foresee(part.size)
-        moved = root.moved(part)
-        return self._add(moved) if moved else b""
+        moved = source.root.moved(part)
+        if moved is None:
+            return b""
+        source.empty.see(moved)
+        return self._add(moved)
 
     def _add(self, entry: Entry) -> bytes:
         self._entries.take(1)

@@ -5,7 +5,7 @@ middle of a value, comments behind one, lines that go on after a backslash, and 
 What git refuses is refused here too, with its line, since a submodule that is overlooked would be missing from an image
 without anybody noticing.
 
-Left out is what git itself leaves out of a clone with its submodules: a submodule whose `update` is `none`.
+A submodule whose `update` is `none` git leaves out of a clone with its submodules; such a one is told as left out.
 """
 
 from __future__ import annotations
@@ -26,10 +26,14 @@ class BadGitmodules(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Declared:
-    """A submodule as it is declared: its path from the repository's root, and its URL as written, "" where none is."""
+    """A submodule as it is declared: its path from the repository's root, and its URL as written, "" where none is.
+
+    `is_left_out`: the repository says itself that it is not to be checked out.
+    """
 
     path: str
     url: str
+    is_left_out: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,12 +52,8 @@ def declared(content: bytes) -> tuple[Declared, ...]:
     for setting in settings(content):
         if setting.section.startswith(_SECTION):
             by_name.setdefault(setting.section, {})[setting.key] = _text(setting)
-    found = {
-        _path(told["path"]): told.get("url", "")
-        for told in by_name.values()
-        if "path" in told and told.get("update") != "none"
-    }
-    return tuple(Declared(path, url) for path, url in found.items())
+    found = {_path(told["path"]): told for told in by_name.values() if "path" in told}
+    return tuple(Declared(path, told.get("url", ""), told.get("update") == "none") for path, told in found.items())
 
 
 def settings(content: bytes) -> Iterator[Setting]:

@@ -18,7 +18,7 @@ import asyncio
 import base64
 import hashlib
 import hmac
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from contextlib import aclosing, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -29,7 +29,7 @@ from buildbot.archives.assembly import ArchiveError, Assembly
 from buildbot.domain.build import Build, BuildId, BuildPhase
 from buildbot.engine.pacing import Clock
 from buildbot.engine.setup import Current
-from buildbot.engine.submodules import Part, SubmoduleTrouble, with_submodules
+from buildbot.engine.submodules import Part, Sources, SubmoduleTrouble, with_submodules
 from buildbot.ports import CallError, NoSuchBuild, Store, StoreUnavailable
 
 log = structlog.get_logger(__name__)
@@ -162,9 +162,9 @@ class ArchiveRelay:
             self._room.release()
 
     async def _assembled(self, build: Build) -> AsyncGenerator[bytes, None]:
-        parts = await self._parts(build)
+        sources = await self._sources(build)
         held = b""
-        async with aclosing(self._made(build, parts)) as made:
+        async with aclosing(self._made(build, sources)) as made:
             async for piece in made:
                 held += piece
                 if len(held) >= PIECE_BYTES:
@@ -172,14 +172,14 @@ class ArchiveRelay:
                     held = b""
         yield held
 
-    async def _parts(self, build: Build) -> tuple[Part, ...]:
+    async def _sources(self, build: Build) -> Sources:
         forges = self._current.setup.forges
         site = forges.get(build.source.forge)
         if site is None:
             raise ArchiveTrouble(f"the forge {build.source.forge} is no longer configured")
         root = Part("", site, build.source.full_name, build.commit or "")
         if not build.request.submodules:
-            return (root,)
+            return Sources((root,))
         seconds = self._limits.finding.total_seconds()
         try:
             async with asyncio.timeout(seconds):
@@ -187,13 +187,16 @@ class ArchiveRelay:
         except TimeoutError:
             raise ArchiveTrouble(f"its submodules were not all found in {seconds:g} s") from None
 
-    async def _made(self, build: Build, parts: Sequence[Part]) -> AsyncGenerator[bytes, None]:
+    async def _made(self, build: Build, sources: Sources) -> AsyncGenerator[bytes, None]:
         assembly = Assembly(largest_bytes=self._limits.largest_bytes)
         until = self._clock.monotonic() + self._limits.longest.total_seconds()
-        for part in parts:
+        for part in sources.parts:
             async with aclosing(self._added(assembly, part, until)) as added:
                 async for piece in added:
                     yield piece
+            if build.request.submodules:
+                with _naming(part):
+                    await sources.check(part, assembly.empty_directories)
         if build.request.revision_file:
             yield assembly.add_file(build.request.revision_file, f"{build.commit}\n".encode())
         yield assembly.finish()

@@ -8,14 +8,16 @@ anybody noticing is the worst that could come out.
 
 A submodule is fetched only from a forge that is configured, with that forge's own credential; the URL in `.gitmodules`
 chooses among them and is used for nothing else. What `.gitmodules` declares and the tree does not have (any more) is no
-submodule; that is how git sees it too.
+submodule; that is how git sees it too. The opposite, a submodule in the tree that `.gitmodules` does not mention, shows
+only in the archive, as an empty directory; so it is looked for there.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from buildbot.archives.errors import shown
 from buildbot.domain.gitmodules import BadGitmodules, Declared, declared
 from buildbot.domain.push import short
 from buildbot.domain.remote import BadRemote, Remote, absolute, name_at, remote
@@ -51,29 +53,57 @@ class Part:
         return (self.site.key, self.full_name, self.sha) == (other.site.key, other.full_name, other.sha)
 
 
-async def with_submodules(root: Part, forges: Mapping[str, ForgeSite]) -> tuple[Part, ...]:
-    """`root` and all its submodules, each after the repository it is in. Raises SubmoduleTrouble and CallErrors."""
-    found = [root]
-    await _Search(forges, found).below(root, ())
-    return tuple(found)
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """What goes into an archive, each part after the one it is in, and the paths that are left empty on purpose."""
+
+    parts: tuple[Part, ...]
+    left_out: frozenset[str] = frozenset()
+
+    async def check(self, part: Part, empty: Iterable[bytes]) -> None:
+        """Raise SubmoduleTrouble if one of the directories that are empty in a part's archive is a submodule of which
+        `.gitmodules` says nothing: what a clone with its submodules fails for. Paths are those in the archive made.
+        """
+        known = {one.into.encode() for one in self.parts} | {path.encode() for path in self.left_out}
+        for path in empty:
+            if path not in known and await _is_submodule(part, path):
+                told = f"the submodule {shown(path)} cannot be had: {GITMODULES} does not say where it comes from"
+                raise SubmoduleTrouble(told)
+
+
+async def with_submodules(root: Part, forges: Mapping[str, ForgeSite]) -> Sources:
+    """`root` and all its submodules. Raises SubmoduleTrouble and CallErrors."""
+    search = _Search(forges)
+    await search.add(root, ())
+    return Sources(tuple(search.found), frozenset(search.left_out))
+
+
+async def _is_submodule(part: Part, path: bytes) -> bool:
+    inside = path[len(part.into) + 1 :] if part.into else path
+    try:
+        return await part.site.forge.gitlink(part.full_name, part.sha, inside.decode()) is not None
+    except UnicodeDecodeError:
+        return True  # whose name no forge's API could be asked for
 
 
 class _Search:
-    def __init__(self, forges: Mapping[str, ForgeSite], found: list[Part]) -> None:
+    def __init__(self, forges: Mapping[str, ForgeSite]) -> None:
+        self.found: list[Part] = []
+        self.left_out: list[str] = []
         self._forges = forges
-        self._found = found
         self._looked_up = 0
 
-    async def below(self, part: Part, above: tuple[Part, ...]) -> None:
+    async def add(self, part: Part, above: tuple[Part, ...]) -> None:
+        self._check_depth(part, above)
+        self.found.append(part)
         for one in await self._declared_in(part):
+            if one.is_left_out:
+                self.left_out.append(_below(part, one))
+                continue
             self._count()
             sha = await self._commit_of(one, part)
-            if sha is None:
-                continue
-            submodule = self._located(one, part, sha)
-            self._found.append(submodule)
-            self._check_depth(submodule, (*above, part))
-            await self.below(submodule, (*above, part))
+            if sha is not None:
+                await self.add(self._located(one, part, sha), (*above, part))
 
     async def _declared_in(self, part: Part) -> tuple[Declared, ...]:
         try:

@@ -80,8 +80,8 @@ def test_a_submodule_without_an_url_is_declared_all_the_same() -> None:
     assert declared(b'[submodule "a"]\npath = a\n') == (Declared("a", ""),)
 
 
-def test_one_that_is_never_checked_out_is_left_out_as_git_does() -> None:
-    assert declared(one(more="update = none\n")) == ()
+def test_one_that_is_never_checked_out_is_told_as_left_out() -> None:
+    assert declared(one(more="update = none\n")) == (Declared("libs/a", "../a.git", is_left_out=True),)
     assert declared(one(more="update = checkout\n")) == declared(one())
 
 

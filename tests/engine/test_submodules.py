@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import tarfile
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
@@ -75,8 +75,8 @@ class Forges:
 
     async def found(self, sha: str) -> list[tuple[str, str, str, str]]:
         """What goes into the archive of `acme/api` at a commit."""
-        parts = await with_submodules(Part("", self.sites["github"], REPO, sha), self.sites)
-        return [(one.into, one.site.key, one.full_name, one.sha) for one in parts]
+        sources = await with_submodules(Part("", self.sites["github"], REPO, sha), self.sites)
+        return [(one.into, one.site.key, one.full_name, one.sha) for one in sources.parts]
 
 
 @pytest.fixture
@@ -362,9 +362,37 @@ async def test_an_archive_that_the_forge_refuses_is_told_before_the_first_byte_o
         await world.relaying.relay.open(await world.relaying.token(build))
 
 
+@pytest.mark.parametrize("where", ["lib", "lib/in/deep"])
+async def test_a_submodule_that_gitmodules_does_not_mention_is_found_by_its_empty_directory(
+    world: WorldOfSubmodules, where: str
+) -> None:
+    holder = sha("a") if where == "lib" else LIB
+    del world.forge.gitmodules[holder]
+    with pytest.raises(ArchiveTrouble, match=f"{where}' cannot be had: .gitmodules does not say where"):
+        await world.things()
+
+
+async def test_one_that_is_left_out_on_purpose_stays_empty(world: WorldOfSubmodules) -> None:
+    world.forge.gitmodules[LIB] += "\tupdate = none\n"
+    things = {thing.name: thing.type for thing in await world.things()}
+    assert things["lib/in/deep"] == tarfile.DIRTYPE
+    assert "lib/in/deep/deep.py" not in things
+
+
+async def test_a_directory_that_is_merely_empty_stays_so(world: WorldOfSubmodules) -> None:
+    world.forge.archives[DEEP] = (tar_gz(directory("deep-1/a"), directory("deep-1/b"), file("deep-1/b/c")),)
+    assert {"lib/in/deep/a", "lib/in/deep/b/c"} <= {thing.name for thing in await world.things()}
+
+
+async def test_an_empty_directory_that_no_forge_can_be_asked_about_is_refused(world: WorldOfSubmodules) -> None:
+    world.forge.archives[DEEP] = (tar_gz(directory("deep-1/\udcff")),)
+    with pytest.raises(ArchiveTrouble, match="does not say where"):
+        await world.things()
+
+
 def _through_a_link(world: WorldOfSubmodules) -> None:
     world.forge.gitlinks[sha("a"), "out/lib"] = DEEP
-    world.forge.gitmodules[sha("a")] = gitmodules({"out/lib": "../deep.git"})
+    world.forge.gitmodules[sha("a")] += gitmodules({"out/lib": "../deep.git"})
 
 
 def _outside(world: WorldOfSubmodules) -> None:
@@ -378,8 +406,9 @@ def _a_device(world: WorldOfSubmodules) -> None:
 @pytest.mark.parametrize(
     ("spoil", "why"), [(_through_a_link, "through the symlink"), (_outside, "leads out"), (_a_device, "refused")]
 )
-async def test_a_hostile_submodule_is_refused(world: WorldOfSubmodules, spoil: object, why: str) -> None:
-    assert callable(spoil)
+async def test_a_hostile_submodule_is_refused(
+    world: WorldOfSubmodules, spoil: Callable[[WorldOfSubmodules], None], why: str
+) -> None:
     spoil(world)
     with pytest.raises(ArchiveTrouble, match=why):
         await world.things()
