@@ -64,10 +64,11 @@ async def check_forge(
     own = [rule for rule in rules if rule.forge == config.key]
     for name in dict.fromkeys(rule.source for rule in own if is_literal(rule.source)):
         asking = _Asking(about, config, api, probes)
-        for check in await asking.about_repository(name, [rule for rule in own if rule.source == name]):
+        about_it = [rule for rule in own if rule.source == name]
+        for check in await asking.about_repository(name, about_it):
             yield check
-        if config.kind is ForgeKind.GITHUB and hook_url and config.token:
-            hook = await check_webhook(about, config, name, hook_url, client)
+        if hook_url and config.token:
+            hook = await check_webhook(about, config, about_it, hook_url, client)
             if hook:
                 yield hook
     for rule in own:
