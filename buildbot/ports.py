@@ -223,9 +223,13 @@ class Forge(Protocol):
         `Vanished`: the commit is not there. `Refused`: this kind of forge does not tell.
         """
 
+    async def root_names(self, full_name: str, sha: str) -> frozenset[str] | None:
+        """What is at the root of a commit's tree, by which to tell whether its archive has a top directory around it;
+        None, and no question, where it always has one. `Vanished`: the commit is not there."""
+
     def archive(self, full_name: str, sha: str) -> AbstractAsyncContextManager[AsyncIterator[bytes]]:
-        """The source at a commit as a tar.gz with one top directory, in pieces as they come, with the bot's
-        credential."""
+        """The source at a commit as a tar.gz, in pieces as they come, with the bot's credential. It has one top
+        directory, unless `root_names` says that it may not."""
 
 
 @dataclass(frozen=True, slots=True)

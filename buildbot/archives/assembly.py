@@ -94,15 +94,18 @@ class Assembly:
         self._empty: tuple[bytes, ...] = ()
         self._state = State.BETWEEN_SOURCES
 
-    def begin_source(self, into: str = "", *, has_top_directory: bool | None = None) -> bytes:
+    def begin_source(
+        self, into: str = "", *, has_top_directory: bool | None = None, own_names: frozenset[bytes] = frozenset()
+    ) -> bytes:
         """Begin a source whose root goes to `into`, a path in the archive, as a submodule's does; `""` is its root.
 
         `has_top_directory`: whether the source's archive has a single top directory, which is taken off; None: the
         first entry tells, and what contradicts it is refused as WrongTopDirectory. Give it where it is known: an
-        archive without one whose files are all in one directory looks as if it had one.
+        archive without one whose files are all in one directory looks as if it had one. Where it is not, `own_names`
+        are names that the source has at its root and a top directory has not.
         """
         with self._turn(State.BETWEEN_SOURCES, State.IN_A_SOURCE):
-            root = SourceRoot(into, has_top_directory=has_top_directory)
+            root = SourceRoot(into, has_top_directory=has_top_directory, own_names=own_names)
             self._source = Source(root, Gunzip(self._packed, self._unpacked), TarReader(), EmptyDirectories())
             return self._add(Entry(root.path, Kind.DIRECTORY, 0o755)) if root.path else b""
 

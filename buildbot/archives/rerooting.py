@@ -4,9 +4,10 @@ Forges put a repository into a directory whose name holds the repository's curre
 `context` would have to know it, so it is found and taken off here. GitHub, GitLab, Gitea and Bitbucket Cloud have one,
 Bitbucket Data Center and a Gitea with `PREFIX_ARCHIVE_FILES = false` have none.
 
-Where nobody says which, the first entry tells: a file at the root means none. It cannot always tell (a repository with
-`docs/` first looks just like a top directory), so everything after it has to agree, and what does not is refused rather
-than built from the wrong place.
+Where nobody says which, the first entry tells: a file at the root means none, and so does a name that is known to be at
+the repository's own root. Without such names it cannot always tell (a repository with `docs/` first looks just like a
+top directory), so everything after it has to agree, and what does not is refused rather than built from the wrong
+place.
 """
 
 from __future__ import annotations
@@ -21,14 +22,18 @@ from buildbot.archives.paths import Segments, check_target, segments
 class SourceRoot:
     """Moves the entries of one source to `into`, a path in the archive that is made (`""`: its root).
 
-    `has_top_directory`: True: a single top directory is taken off; False: there is none; None: the first entry tells.
+    `has_top_directory`: True: a single top directory is taken off; False: there is none; None: the first entry tells,
+    by `own_names` (names that are at the repository's root, and are not what a top directory would be called).
     """
 
-    __slots__ = ("_has_top", "_into", "_top")
+    __slots__ = ("_has_top", "_into", "_own_names", "_top")
 
-    def __init__(self, into: str = "", *, has_top_directory: bool | None = None) -> None:
+    def __init__(
+        self, into: str = "", *, has_top_directory: bool | None = None, own_names: frozenset[bytes] = frozenset()
+    ) -> None:
         self._into: Segments = segments(encoded(into)) if into else ()
         self._has_top = has_top_directory
+        self._own_names = own_names
         self._top: bytes | None = None
 
     @property
@@ -50,7 +55,8 @@ class SourceRoot:
 
     def _inside(self, path: Segments, *, is_directory: bool) -> Segments:
         if self._has_top is None:
-            self._has_top = len(path) > 1 or (len(path) == 1 and is_directory)
+            looks_like_one = len(path) > 1 or (len(path) == 1 and is_directory)
+            self._has_top = looks_like_one and path[0] not in self._own_names
         if not self._has_top or not path:
             return path
         if len(path) == 1 and not is_directory:

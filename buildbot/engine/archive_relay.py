@@ -203,7 +203,11 @@ class ArchiveRelay:
 
     async def _added(self, assembly: Assembly, part: Part, until: float) -> AsyncGenerator[bytes, None]:
         with _naming(part):
-            yield assembly.begin_source(part.into)
+            names = await part.site.forge.root_names(part.full_name, part.sha)
+            if names is None:
+                yield assembly.begin_source(part.into, has_top_directory=True)
+            else:
+                yield assembly.begin_source(part.into, own_names=_own_names(names, part.full_name))
             async with part.site.forge.archive(part.full_name, part.sha) as chunks:
                 async for chunk in self._in_time(chunks, until):
                     for start in range(0, len(chunk), PIECE_BYTES):
@@ -226,3 +230,8 @@ def _naming(part: Part) -> Iterator[None]:
         if not part.into:
             raise
         raise SubmoduleTrouble(f"{part.described}: {error}") from error
+
+
+def _own_names(names: frozenset[str], full_name: str) -> frozenset[bytes]:
+    # A top directory is called as the repository in lower case, so that name alone would prove nothing.
+    return frozenset(name.encode("utf-8", "replace") for name in names - {full_name.rpartition("/")[2].lower()})

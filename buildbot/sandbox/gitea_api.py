@@ -186,9 +186,9 @@ def compare(call: Call) -> Response:
 
 def get_contents(call: Call) -> Response:
     """`GET /repos/{owner}/{name}/contents/{path}?ref=`: a file or submodule as an object, a directory as a list."""
-    it, path = call.repository(), call.path("path")
+    it, path = call.repository(), str(call.request.path_params.get("path", ""))
     commit = call.commit(it, call.request.query_params.get("ref") or it.default_branch)
-    match commit.kind(path):
+    match commit.kind(path) if path else "directory":
         case "file":
             return JSONResponse(payloads.contents(call.state, it, path, commit.files[path]))
         case "submodule":
@@ -279,6 +279,7 @@ _REPOSITORY_ROUTES: tuple[tuple[str, str, Endpoint], ...] = (
     ("GET", "/git/tags/{sha}", get_annotated_tag),
     ("GET", "/git/commits/{sha}", get_commit),
     ("GET", "/compare/{basehead:path}", compare),
+    ("GET", "/contents", get_contents),
     ("GET", "/contents/{path:path}", get_contents),
     ("GET", "/raw/{path:path}", get_raw),
     ("GET", "/archive/{archive:path}", get_archive),

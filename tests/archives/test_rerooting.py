@@ -51,6 +51,19 @@ def test_what_contradicts_a_top_directory_is_refused(has_top: bool | None, names
         moved(SourceRoot(has_top_directory=has_top), *names)
 
 
+@pytest.mark.parametrize(
+    ("names", "expected"),
+    [
+        (["docs/", "docs/a", "b"], ["docs", "docs/a", "b"]),
+        (["docs/a", "docs/b"], ["docs/a", "docs/b"]),
+        (["api/", "api/docs/", "api/docs/a"], ["docs", "docs/a"]),
+        (["a", "docs/b"], ["a", "docs/b"]),
+    ],
+)
+def test_what_is_known_to_be_at_the_root_is_no_top_directory(names: list[str], expected: list[str]) -> None:
+    assert moved(SourceRoot(own_names=frozenset({b"docs", b"b"})), *names) == expected
+
+
 def test_a_file_at_the_root_is_no_top_directory() -> None:
     with pytest.raises(WrongTopDirectory):
         moved(SourceRoot(has_top_directory=True), "a")

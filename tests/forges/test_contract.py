@@ -330,6 +330,13 @@ async def test_a_page_is_neither_a_file_nor_no_submodule(world: ForgeWorld) -> N
             await ask(REPO, world.head, "x")
 
 
+async def test_what_is_at_the_root_is_told_where_archives_may_begin_with_it(world: ForgeWorld) -> None:
+    change = Change("Add", {"docs/größe": "x", ".gitea/x/y": "x"}, gitlinks={"lib": LINKED})
+    sha = (await world.sandbox.push_commits(REPO, [change], deliver=False)).sha
+    names = {"Dockerfile", "docs", ".gitea", "lib"}
+    assert await world.forge.root_names(REPO, sha) == (names if world.may_lack_top_directory else None)
+
+
 @pytest.mark.parametrize("private", [False, True])
 async def test_the_archive_holds_the_commits_files_below_one_directory(world: ForgeWorld, private: bool) -> None:
     if private:

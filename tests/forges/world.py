@@ -41,13 +41,15 @@ class ForgeWorld(ABC):
     """A sandbox with `acme/api`, public, one commit on main; a user `ci-bot` that may write statuses there.
 
     `budget` is whose calls the statuses of `ci-bot` spend; `tells_tag_objects` whether a delivery shows the object of
-    an annotated tag, or its commit at once; `tells_gitlinks` whether the API tells which commit a submodule is at.
+    an annotated tag, or its commit at once; `tells_gitlinks` whether the API tells which commit a submodule is at;
+    `may_lack_top_directory` whether archives may have none around the source.
     """
 
     name: ClassVar[str]
     budget: ClassVar[str] = "user:ci-bot"
     tells_tag_objects: ClassVar[bool] = True
     tells_gitlinks: ClassVar[bool] = True
+    may_lack_top_directory: ClassVar[bool] = False
     sandbox: Pushing[Any, Any]
     faults: Faults
     forge: Forge

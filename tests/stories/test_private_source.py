@@ -171,6 +171,19 @@ async def test_a_dockerfile_that_a_push_removes_is_missed_although_it_was_there_
     assert len(story.quay.builds) == 2
 
 
+@pytest.mark.parametrize("story", [GiteaWorld, ForgejoWorld], indirect=True, ids=lambda kind: kind.name)
+@pytest.mark.parametrize("has_directory", [True, False])
+async def test_an_archive_is_rooted_rightly_whether_or_not_it_has_a_directory_around_the_source(
+    story: ForgeStory, has_directory: bool
+) -> None:
+    story.forge.hide()
+    story.sandbox.state.prefixes_archives = has_directory
+    async with story.bot():
+        push = await story.push(Dockerfile=DOCKERFILE, A__first="looks like a top directory", docs__index="docs")
+        await story.final_status(push.sha)
+    assert sorted(story.package.context) == ["A/first", "Dockerfile", "docs/index"]
+
+
 def _using(lib: str, url: str) -> Change:
     gitmodules = f'[submodule "lib"]\n\tpath = vendor/lib\n\turl = {url} # the library\n'
     files = {"Dockerfile": DOCKERFILE, ".gitmodules": gitmodules}

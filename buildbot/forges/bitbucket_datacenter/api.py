@@ -157,6 +157,10 @@ class BitbucketDataCenterApi:
         """The commit that a submodule is at, see `tree`; None where there is none. `Vanished`: no such commit."""
         return await tree.gitlink(self._talk, full_name, sha, path)
 
+    async def root_names(self, full_name: str, sha: str) -> frozenset[str] | None:  # noqa: ARG002
+        """None: archives always have a top directory."""
+        return None
+
     def archive(self, full_name: str, sha: str) -> AbstractAsyncContextManager[AsyncIterator[bytes]]:
         """The source as a tar.gz, in pieces as they come, with the bot's credential.
 

@@ -139,6 +139,11 @@ class GiteaApi:
         """The commit that a submodule is at, see `tree`; None where there is none. `Vanished`: no such commit."""
         return await tree.gitlink(self._talk, full_name, sha, path)
 
+    async def root_names(self, full_name: str, sha: str) -> frozenset[str] | None:
+        """What is at the root of a commit's tree: with `PREFIX_ARCHIVE_FILES = false` its archive has no directory
+        around that, and nothing else tells."""
+        return await tree.root_names(self._talk, full_name, sha)
+
     def archive(self, full_name: str, sha: str) -> AbstractAsyncContextManager[AsyncIterator[bytes]]:
         """The source as a tar.gz, in pieces as they come, with the bot's credential.
 

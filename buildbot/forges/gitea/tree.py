@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from buildbot.forges.contents import file_in, gitlink_in, shown_at
-from buildbot.forges.conversation import Conversation
+from buildbot.forges.conversation import Conversation, reading
 from buildbot.forges.fields import Fields, shown
 from buildbot.forges.gitea.dialect import GITEA
 from buildbot.forges.gitea.names import repository_path
@@ -20,6 +22,13 @@ async def read_file(talk: Conversation, full_name: str, sha: str, path: str) -> 
 async def gitlink(talk: Conversation, full_name: str, sha: str, path: str) -> str | None:
     """As `ports.Forge.gitlink`."""
     return gitlink_in(await _at(talk, full_name, sha, path), GITEA.forge)
+
+
+async def root_names(talk: Conversation, full_name: str, sha: str) -> frozenset[str]:
+    """The names at the root of the tree. `Vanished`: the commit is not there."""
+    place = f"{repository_path(full_name)}/contents?ref={quoted(sha)}"
+    answer = await talk.read_list(full_name, place, f"to list what is in {sha} of {full_name}")
+    return frozenset(reading(partial(entry.maybe_raw, "name"), GITEA.forge) or "" for entry in answer.members)
 
 
 async def _at(talk: Conversation, full_name: str, sha: str, path: str) -> Fields | None:

@@ -18,6 +18,7 @@ class GiteaWorld(ForgeWorld):
     """A sandbox Gitea, or Forgejo, with a token that may write the repository and ask for its user."""
 
     name = "gitea"
+    may_lack_top_directory = True
 
     @classmethod
     def new_sandbox(cls) -> Gitea:
