@@ -12,6 +12,7 @@ import asyncio
 import math
 from collections.abc import Mapping
 from functools import partial
+from pathlib import PurePosixPath
 
 from buildbot.domain.build import Build
 from buildbot.domain.lifecycle import (
@@ -147,8 +148,19 @@ class ForgeQuestions:
         if is_there:
             self._known.found(build)
             return SourceChecked()
+        if build.request.submodules and await self._is_in_submodule(build, site):
+            return SourceChecked()
         where = f"{build.source.full_name} at {short(commit)}"
         return SourceChecked(f"{path} is not in {where}: rule {build.request.rule} says `dockerfile` or `context`")
+
+    async def _is_in_submodule(self, build: Build, site: ForgeSite) -> bool:
+        """Whether the Dockerfile lies in a submodule: then only the archive will show that it is there."""
+        for folder in PurePosixPath(build.request.dockerfile).parents[:-1]:
+            ask = partial(site.forge.gitlink, build.source.full_name, build.commit or "", str(folder))
+            with timed_call(site.key, "gitlink"):
+                if await site.line.call(ask) is not None:
+                    return True
+        return False
 
     async def _vanished(self, build: Build, site: ForgeSite, gone: Vanished) -> Outcome:
         """A commit that is not there, unless it is the whole repository that the credential does not see."""

@@ -219,6 +219,27 @@ async def test_a_submodule_may_be_written_as_people_clone_it(story: ForgeStory) 
     assert story.package.context["vendor/lib/lib.py"] == b"lib"
 
 
+@pytest.mark.parametrize("story", [GitHubWorld, GitLabWorld, GiteaWorld], indirect=True, ids=lambda kind: kind.name)
+async def test_the_dockerfile_may_lie_in_a_submodule(story: ForgeStory) -> None:
+    lib = story.forge.add_private("acme/lib", {"docker/Dockerfile": DOCKERFILE})
+    story.rule = 'submodules = true\ncontext = "vendor/lib/docker"'
+    async with story.bot():
+        push = await story.push_change(_using(lib, "../lib.git"))
+        status = await story.final_status(push.sha)
+    assert status.state is StatusState.SUCCESS
+    assert story.package.context == {"Dockerfile": DOCKERFILE.encode()}
+
+
+async def test_a_dockerfile_that_is_in_no_submodule_either_is_missed_before_a_build_is_spent(story: ForgeStory) -> None:
+    lib = story.forge.add_private("acme/lib", {"Dockerfile": DOCKERFILE})
+    story.rule = 'submodules = true\ncontext = "server/api"'
+    async with story.bot():
+        push = await story.push_change(_using(lib, "../lib.git"))
+        status = await story.final_status(push.sha)
+    assert (status.state, len(story.quay.builds)) == (StatusState.ERROR, 0)
+    assert "erver/api/Dockerfile is not in" in str(status.description)
+
+
 @pytest.mark.parametrize("story", FORGES, indirect=True, ids=lambda kind: kind.name)
 async def test_without_being_asked_for_a_submodule_is_not_in_the_source(story: ForgeStory) -> None:
     lib = story.forge.add_private("acme/lib", {"lib.py": "lib"})
