@@ -460,8 +460,10 @@ class Store(Protocol):
         """For those of the ids that are known: every build at the registry that the row follows or has followed, and
         every stray of it that is over, or was waited for in vain."""
 
-    async def claim_statuses(self, now: datetime, lease: timedelta, limit: int) -> tuple[DueStatus, ...]:
-        """Take statuses that are due, finals first."""
+    async def claim_statuses(
+        self, now: datetime, lease: timedelta, limit: int, in_hand: Collection[int] = ()
+    ) -> tuple[DueStatus, ...]:
+        """Take statuses that are due, finals first, but none of those that the caller has in hand."""
 
     async def renew_statuses(self, held: Collection[DueStatus], now: datetime, lease: timedelta) -> None:
         """Lengthen the leases of statuses that are still being posted."""

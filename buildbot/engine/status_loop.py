@@ -63,7 +63,9 @@ class StatusLoop(LeaseLoop[DueStatus]):
         self._clock = clock
 
     async def _claim(self, room: int) -> Sequence[DueStatus]:
-        return await self._store.claim_statuses(self._clock.now(), self._lease, room)
+        # Where the wall's clock jumps, every lease has run out at once: this process goes on with what it has in hand.
+        in_hand = [status.id for status in self._tasks.values()]
+        return await self._store.claim_statuses(self._clock.now(), self._lease, room, in_hand)
 
     async def _renew(self, leased: Sequence[DueStatus]) -> None:
         await self._store.renew_statuses(leased, self._clock.now(), self._lease)

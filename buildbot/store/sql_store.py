@@ -89,8 +89,10 @@ class SqlStore:
     async def followed(self, builds: Collection[BuildId]) -> Mapping[BuildId, frozenset[str]]:
         return await self._read(claims.followed, builds)
 
-    async def claim_statuses(self, now: datetime, lease: timedelta, limit: int) -> tuple[DueStatus, ...]:
-        return await self._write(statuses.claim, now, lease, limit)
+    async def claim_statuses(
+        self, now: datetime, lease: timedelta, limit: int, in_hand: Collection[int] = ()
+    ) -> tuple[DueStatus, ...]:
+        return await self._write(statuses.claim, now, lease, limit, in_hand)
 
     async def renew_statuses(self, held: Collection[DueStatus], now: datetime, lease: timedelta) -> None:
         await self._write(statuses.renew, held, now, lease)

@@ -73,12 +73,14 @@ def want(connection: Connection, build: BuildId, status: CommitStatus, now: date
     connection.execute(update(table).where(table.c.owner == build).values(wish))
 
 
-def claim(connection: Connection, now: datetime, lease: timedelta, limit: int) -> tuple[DueStatus, ...]:
-    """Take the statuses that are due and that nobody holds, finals first."""
+def claim(
+    connection: Connection, now: datetime, lease: timedelta, limit: int, in_hand: Collection[int] = ()
+) -> tuple[DueStatus, ...]:
+    """Take the statuses that are due and that nobody holds, finals first; none that the caller has `in_hand`."""
     due = (
         select(table, builds.c.ref)
         .join(builds, builds.c.id == table.c.owner)
-        .where(table.c.due <= now, _is_free(now), table.c.stopped.is_(None))
+        .where(table.c.due <= now, _is_free(now), table.c.stopped.is_(None), table.c.id.not_in(in_hand))
         .order_by(table.c.is_final.desc(), table.c.due)
         .limit(limit)
         .with_for_update(skip_locked=True, of=table)

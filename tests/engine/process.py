@@ -222,8 +222,10 @@ class _Store:
     async def followed(self, builds: Collection[BuildId]) -> Mapping[BuildId, frozenset[str]]:
         return await self._do(lambda: self._sim.store.followed(builds))
 
-    async def claim_statuses(self, now: datetime, lease: timedelta, limit: int) -> tuple[DueStatus, ...]:
-        return await self._do(lambda: self._sim.store.claim_statuses(now, lease, limit), is_status=True)
+    async def claim_statuses(
+        self, now: datetime, lease: timedelta, limit: int, in_hand: Collection[int] = ()
+    ) -> tuple[DueStatus, ...]:
+        return await self._do(lambda: self._sim.store.claim_statuses(now, lease, limit, in_hand), is_status=True)
 
     async def renew_statuses(self, statuses: Sequence[DueStatus], now: datetime, lease: timedelta) -> None:
         await self._do(lambda: self._sim.store.renew_statuses(statuses, now, lease))

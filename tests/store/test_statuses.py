@@ -142,6 +142,13 @@ async def test_only_as_many_as_asked_for_are_taken(world: World) -> None:
     assert len(await world.store.claim_statuses(START + FIRST_WORD, LEASE, 2)) == 1
 
 
+async def test_what_the_caller_has_in_hand_is_not_taken_again_even_when_its_lease_has_run_out(world: World) -> None:
+    await world.build("a", "b")
+    held, long_after = await world.due_status(), START + LEASE * 10
+    assert await world.store.claim_statuses(long_after, LEASE, 2, [held.id]) == ()
+    assert [again.id for again in await world.store.claim_statuses(long_after, LEASE, 2)] == [held.id]
+
+
 async def test_news_is_due_at_once_and_other_changes_are_only_noted(world: World) -> None:
     build = await world.build("a", "b")
     first = await world.due_status()
