@@ -247,7 +247,9 @@ class Repository:
 
 
 class StoreUnavailable(Exception):
-    """The database did not take a write (disk full, locked, away). Nothing of it was recorded."""
+    """The database did not take a write (disk full, locked, away). Nothing of it was recorded, unless the database was
+    lost in the very moment of the commit: then all of it or nothing. Asking again is safe for everything but what a
+    person asks for (`rebuild`, `commission`), who is told to look first."""
 
 
 class ClaimLost(Exception):

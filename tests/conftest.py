@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from pathlib import Path
+
 import pytest
 from hypothesis import settings
+
+from tests.postgres import Postgres, running_postgres
 
 # How long an example takes says more about the machine than about the code.
 settings.register_profile("steady", deadline=None)
@@ -14,6 +19,34 @@ settings.load_profile("steady")
 def anyio_backend() -> str:
     """The product runs on asyncio alone, so its tests do too."""
     return "asyncio"
+
+
+DATABASES = ("sqlite", "postgresql")
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    """A PostgreSQL that runs; each worker of pytest has one of its own, if any of its tests asks for it."""
+    with running_postgres() as server:
+        yield server
+
+
+@pytest.fixture(params=DATABASES)
+def store_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """The URL of an empty database of each kind: whoever asks for it runs on both."""
+    if request.param == "sqlite":
+        yield f"sqlite:///{tmp_path}/store.db"
+        return
+    server: Postgres = request.getfixturevalue("postgres")
+    with server.database() as url:
+        yield url
+
+
+@pytest.fixture
+def postgres_url(postgres: Postgres) -> Iterator[str]:
+    """The URL of an empty database on PostgreSQL, for what is only true there."""
+    with postgres.database() as url:
+        yield url
 
 
 def pytest_make_parametrize_id(val: object, argname: str) -> str | None:

@@ -1,8 +1,6 @@
-"""Opening the database: engines with the right settings, and the schema brought up to date.
+"""Opening the database: which one it is, whether it can be used, and the schema brought up to date.
 
-SQLite: WAL, so that readers never wait for the writer, with `synchronous=FULL`, so that what was answered 2xx
-survives a power cut; write transactions take their lock at once (`BEGIN IMMEDIATE`), since one that reads first and
-then writes can fail for no fault of its own. Nothing outside this file knows which database it is.
+How each is set up is told in `sqlite` and in `postgres`; whoever uses the engines need not know which it is.
 
 Whatever keeps the database from being used is a BadDatabase whose text says what to do; it never repeats the URL, which
 may hold a password.
@@ -13,16 +11,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
-from sqlalchemy import URL, Engine, create_engine, event, inspect, make_url, text
+from sqlalchemy import URL, Engine, inspect, make_url, text
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
 
+from buildbot.store import postgres, sqlite
 from buildbot.store.statements import ping
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 HEAD = "0002"
-BUSY_SECONDS = 4
 KINDS = "sqlite:///buildbot.db or postgresql://user@host/name"
 
 
@@ -71,8 +68,12 @@ def migrate(engine: Engine) -> None:
 
 def in_short(error: SQLAlchemyError) -> str:
     """What the database said, in one line without the statement and its values."""
-    told = str(getattr(error, "orig", None) or error).splitlines()
-    return told[0] if told else type(error).__name__
+    return first_line(str(getattr(error, "orig", None) or error)) or type(error).__name__
+
+
+def first_line(told: str) -> str:
+    """The first of several lines in which a database explains itself."""
+    return told.partition("\n")[0].strip()
 
 
 def _parsed(url: str) -> URL:
@@ -97,17 +98,17 @@ def _parsed(url: str) -> URL:
 def _engines(url: URL) -> tuple[Engine, Engine]:
     if url.get_backend_name() == "sqlite":
         _require_folder(url)
-        return _sqlite(url, "BEGIN IMMEDIATE"), _sqlite(url, "BEGIN")
+        return sqlite.open_engines(url)
     try:
-        engine = create_engine(url, pool_pre_ping=True)
+        return postgres.open_engines(url)
     except ImportError as missing:
         package = missing.name or url.get_driver_name()
+        wanted = "'quay-buildbot[postgres]'" if package == "psycopg" else package
         raise BadDatabase(
-            f"PostgreSQL needs the Python package {package}, which is not installed: pip install {package}"
+            f"PostgreSQL needs the Python package {package}, which is not installed: pip install {wanted}"
         ) from None
     except NoSuchModuleError:
         raise BadDatabase(f"store.url names the driver {url.drivername!r}, which nobody knows: write {KINDS}") from None
-    return engine, engine
 
 
 def _require_folder(url: URL) -> None:
@@ -141,23 +142,3 @@ def _revision(engine: Engine) -> str | None:
         if not inspect(connection).has_table("alembic_version"):
             return None
         return connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
-
-
-def _sqlite(url: URL, begin: str) -> Engine:
-    patience = {} if "timeout" in url.query else {"timeout": BUSY_SECONDS}
-    engine = create_engine(url, connect_args={**patience, "check_same_thread": False})
-
-    @event.listens_for(engine, "connect")
-    def configure(connection: Any, _record: object) -> None:
-        # pysqlite's own transactions begin late and break savepoints; SQLAlchemy's documentation has this recipe.
-        connection.isolation_level = None
-        cursor = connection.cursor()
-        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
-            cursor.execute(f"PRAGMA {pragma}")
-        cursor.close()
-
-    @event.listens_for(engine, "begin")
-    def start(connection: Any) -> None:
-        connection.exec_driver_sql(begin)
-
-    return engine

@@ -21,7 +21,7 @@ from buildbot.domain.history import Move
 from buildbot.domain.push import Ignored, PushEvent, Source
 from buildbot.ports import Recorded, Recording, Wording
 from buildbot.store import codec
-from buildbot.store.statements import Upsert, lock_order, next_sequence, wake
+from buildbot.store.statements import Upsert, next_sequence, wake
 from buildbot.store.statuses import own_status
 from buildbot.store.tables import UtcTime, builds, deliveries, moves, plans, steps
 
@@ -66,7 +66,6 @@ _PLAN = Upsert(
 
 def record(connection: Connection, recording: Recording) -> Recorded:
     """The whole of one delivery. The same delivery id again only counts the repetition."""
-    lock_order(connection)
     if repeated := _repeated(connection, recording):
         return repeated
     recorded = _record_all(connection, recording)

@@ -1,7 +1,9 @@
 """The store on SQL: every method of the port is one transaction, written in the file of its subject.
 
 Writes go through one writer in group commit, reads through a few threads of their own; on SQLite neither waits for the
-other. A database that does not take a write raises StoreUnavailable and has recorded nothing.
+other. A database that does not take a write raises StoreUnavailable and has recorded nothing, or, where the answer to
+the commit was lost, all of it or nothing: so every write is one that may be asked for again (`record` knows a delivery
+by its id, a save proves its claim), and a lease whose holder never learned of it runs out.
 """
 
 from __future__ import annotations
@@ -33,8 +35,8 @@ from buildbot.ports import (
     Wording,
 )
 from buildbot.store import claims, intake, keys, people, retention, statements, statuses
-from buildbot.store.database import in_short, open_database
-from buildbot.store.group_commit import GroupCommit, WriterClosed
+from buildbot.store.database import first_line, in_short, open_database
+from buildbot.store.group_commit import CommitLost, GroupCommit, WriterClosed
 
 Result = TypeVar("Result")
 Arguments = ParamSpec("Arguments")
@@ -140,6 +142,9 @@ class SqlStore:
             return await self._commit.write(lambda connection: work(connection, *args, **kwargs))
         except WriterClosed as closed:
             raise StoreUnavailable(str(closed)) from None
+        except CommitLost as lost:
+            told = f"the database was lost while it recorded this, look before you ask again: {first_line(str(lost))}"
+            raise StoreUnavailable(told) from lost
         except SQLAlchemyError as error:
             raise StoreUnavailable(f"the database did not take a write: {in_short(error)}") from error
 

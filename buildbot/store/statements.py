@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Table, select, update
+from sqlalchemy import ColumnElement, Connection, Table, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from buildbot.store.tables import claims, counters
@@ -20,7 +20,6 @@ PINGS = "pings"
 
 _DIALECTS = {"sqlite": sqlite, "postgresql": postgresql}
 _ONLY_ORDER = counters.c.name == ORDER
-_LOCK_ORDER = select(counters.c.value).where(_ONLY_ORDER).with_for_update()
 _RAISE_ORDER = update(counters).where(_ONLY_ORDER).values(value=counters.c.value + 1).returning(counters.c.value)
 
 
@@ -59,23 +58,16 @@ class Upsert:
     ) -> Any:
         taken_over = {name: insert.excluded[name] for name in changed} | dict(raising)
         condition = only_if(insert.excluded) if only_if else None
-        return insert.on_conflict_do_update(index_elements=list(key), set_=taken_over, where=condition)
+        statement = insert.on_conflict_do_update(index_elements=list(key), set_=taken_over, where=condition)
+        return statement.execution_options(preserve_rowcount=True)
 
 
 _WAKE = Upsert(claims, ("registry", "repository"), ("due",), raising={"wakes": claims.c.wakes + 1})
 _PING = Upsert(counters, ("name",), (), raising={"value": counters.c.value + 1})
 
 
-def lock_order(connection: Connection) -> None:
-    """Let no other instance record anything until this transaction ends: what is judged must not move meanwhile.
-
-    SQLite has one writer anyway, and knows no such lock.
-    """
-    connection.execute(_LOCK_ORDER)
-
-
 def next_sequence(connection: Connection) -> int:
-    """The next place in the order of builds. The row's lock keeps the order of places that of commits."""
+    """The next place in the order of builds. There is one writer at a time, so the order of places is that of commits."""
     return int(connection.execute(_RAISE_ORDER).scalar_one())
 
 

@@ -11,9 +11,12 @@ from sqlalchemy import Connection, Engine, create_engine, text
 from sqlalchemy.exc import SQLAlchemyError
 
 from buildbot.store.database import open_database
-from buildbot.store.group_commit import MOST_WRITES, GroupCommit, WriterClosed
+from buildbot.store.group_commit import MOST_WRITES, CommitLost, GroupCommit, WriterClosed
+from tests.store.wire import wire_to
 
 pytestmark = pytest.mark.anyio
+
+ON_POSTGRES = pytest.mark.parametrize("store_url", ["postgresql"], indirect=True)
 
 
 @pytest.fixture
@@ -133,6 +136,7 @@ async def test_nobody_is_answered_when_the_commit_fails(writer: GroupCommit, eng
     assert await writer.write(insert(3)) == 3
 
 
+@pytest.mark.parametrize("store_url", ["sqlite"], indirect=True)
 async def test_a_database_that_drops_the_whole_transaction_keeps_nothing_of_the_batch(
     writer: GroupCommit, engine: Engine
 ) -> None:
@@ -147,6 +151,53 @@ async def test_a_database_that_drops_the_whole_transaction_keeps_nothing_of_the_
     assert all(isinstance(answer, SQLAlchemyError) for answer in answers)
     assert numbers(engine) == []
     assert await writer.write(insert(4)) == 4
+
+
+def cut(connection: Connection) -> None:
+    """The server ends this connection, as when it is restarted."""
+    connection.execute(text("SELECT pg_terminate_backend(pg_backend_pid())"))
+
+
+@ON_POSTGRES
+async def test_a_batch_whose_connection_is_cut_before_its_commit_is_run_once_more(
+    writer: GroupCommit, engine: Engine
+) -> None:
+    runs: list[int] = []
+
+    def cut_once(connection: Connection) -> int:
+        runs.append(1)
+        if len(runs) == 1:
+            cut(connection)
+        return len(runs)
+
+    assert await together(writer, insert(1), cut_once, insert(2)) == [1, 2, 2]
+    assert numbers(engine) == [1, 2]
+
+
+@ON_POSTGRES
+async def test_a_batch_whose_connection_is_cut_again_and_again_is_given_up_whole(
+    writer: GroupCommit, engine: Engine
+) -> None:
+    answers = await together(writer, insert(1), cut, insert(2))
+    assert all(isinstance(answer, SQLAlchemyError) for answer in answers)
+    assert numbers(engine) == []
+    assert await writer.write(insert(3)) == 3
+
+
+async def test_a_commit_whose_answer_is_lost_is_not_run_again(postgres_url: str) -> None:
+    with wire_to(postgres_url) as wire:
+        writing, reading = open_database(wire.url)
+        with writing.begin() as connection:
+            connection.execute(text("CREATE TABLE numbers (number INTEGER PRIMARY KEY)"))
+        writer = GroupCommit(writing)
+        wire.lose_answer_to_commit()
+        answers = await asyncio.gather(writer.write(insert(1)), writer.write(insert(2)), return_exceptions=True)
+        assert CommitLost in {type(answer) for answer in answers}
+        assert await writer.write(insert(3)) == 3
+        assert set(numbers(writing)) >= {1, 3}
+        writer.close()
+        writing.dispose()
+        reading.dispose()
 
 
 async def test_a_write_that_was_called_off_before_it_began_is_not_made(writer: GroupCommit, engine: Engine) -> None:

@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import Connection, select
 
 from buildbot.store.database import open_database
-from buildbot.store.statements import PINGS, Upsert, lock_order, next_sequence, ping, wake
+from buildbot.store.statements import PINGS, Upsert, next_sequence, ping, wake
 from buildbot.store.tables import claims, counters
 from tests.store.world import START
 
@@ -44,7 +44,6 @@ def test_a_row_is_inserted_and_then_updated_as_far_as_it_may(
 
 
 def test_places_in_the_order_are_given_once(connection: Connection) -> None:
-    lock_order(connection)
     assert [next_sequence(connection) for _ in range(3)] == [1, 2, 3]
 
 
