@@ -22,6 +22,7 @@ def anyio_backend() -> str:
 
 
 DATABASES = ("sqlite", "postgresql")
+"""The tests of what is only true on one of them say so: `@pytest.mark.parametrize("store_url", [...], indirect=True)`."""
 
 
 @pytest.fixture(scope="session")
@@ -35,7 +36,7 @@ def postgres() -> Iterator[Postgres]:
 def store_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     """The URL of an empty database of each kind: whoever asks for it runs on both."""
     if request.param == "sqlite":
-        yield f"sqlite:///{tmp_path}/store.db"
+        yield f"sqlite:///{tmp_path}/buildbot.db"
         return
     server: Postgres = request.getfixturevalue("postgres")
     with server.database() as url:

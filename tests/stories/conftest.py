@@ -14,9 +14,9 @@ from tests.stories.world import World, new_world
 
 
 @pytest.fixture
-async def world(tmp_path: Path) -> AsyncIterator[World]:
-    """A GitHub and a Quay; the bot is started by the story."""
-    async with new_world(tmp_path) as made:
+async def world(tmp_path: Path, store_url: str) -> AsyncIterator[World]:
+    """A GitHub and a Quay; the bot is started by the story, which is played on every database."""
+    async with new_world(tmp_path, store_url) as made:
         yield made
 
 

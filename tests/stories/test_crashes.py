@@ -14,11 +14,14 @@ import pytest
 from buildbot.sandbox.github import Push
 from buildbot.sandbox.quay_builds import Build
 from buildbot.sandbox.quay_faults import Fault
+from tests.postgres import Postgres
 from tests.stories.program import Program, configure, program
 from tests.stories.world import BRISK, FAST, REPOSITORY, RULE, World, until
 
 pytestmark = pytest.mark.anyio
 
+ON_SQLITE = pytest.mark.parametrize("store_url", ["sqlite"], indirect=True)
+ON_POSTGRES = pytest.mark.parametrize("store_url", ["postgresql"], indirect=True)
 HUNG = 1.5
 STANDSTILL = 0.001
 """A speed of Quay at which a build waits; without free workers it would wait for ever after three rounds."""
@@ -214,6 +217,7 @@ async def test_told_to_stop_it_does_not_wait_for_a_client_that_never_finishes(wo
 # ── what goes wrong around it ────────────────────────────────────────────────────────────────────────────────────────
 
 
+@ON_SQLITE
 async def test_on_a_full_disk_it_takes_nothing_and_goes_on_when_there_is_room(world: World) -> None:
     async with program(world) as bot:
         first = await world.github.commit_and_push(REPOSITORY)
@@ -230,6 +234,39 @@ async def test_on_a_full_disk_it_takes_nothing_and_goes_on_when_there_is_room(wo
         assert again.status_code == 202
         await assert_built_once(world, push, "release-1")
         assert (await world.get("/readyz")).status_code == 200
+
+
+@ON_POSTGRES
+async def test_while_postgresql_is_away_it_takes_nothing_and_goes_on_by_itself(
+    world: World, postgres: Postgres
+) -> None:
+    async with program(world) as bot:
+        await assert_built_once(world, await world.github.commit_and_push(REPOSITORY))
+        postgres.stop()
+        try:
+            push = await world.github.commit_and_push(REPOSITORY, ref="release/1")
+            assert push.attempts[0].status_code == 503
+            assert (await world.get("/readyz")).status_code == 503
+            assert (await world.get("/livez")).status_code == 200
+        finally:
+            postgres.start()
+        assert (await world.github.deliver(push.deliveries[0])).status_code == 202
+        await assert_built_once(world, push, "release-1")
+        assert (await world.get("/readyz")).status_code == 200
+        assert not [line for line in bot.log if "exception" in line]
+
+
+@ON_POSTGRES
+async def test_postgresql_that_crashes_in_the_midst_of_builds_costs_none_of_them(
+    world: World, postgres: Postgres
+) -> None:
+    async with program(world):
+        pushes = [await world.github.commit_and_push(REPOSITORY, ref=f"release/{number}") for number in range(8)]
+        postgres.stop()
+        postgres.start()
+        assert {push.attempts[0].status_code for push in pushes} == {202}
+        for number, push in enumerate(pushes):
+            await assert_built_once(world, push, f"release-{number}")
 
 
 async def test_whatever_quay_and_github_answer_no_secret_is_logged_and_every_line_has_its_ids(world: World) -> None:
@@ -291,6 +328,7 @@ async def test_a_port_that_is_taken_is_told_in_one_line(world: World) -> None:
     assert "cannot listen on 127.0.0.1:" in said[0]
 
 
+@ON_SQLITE
 async def test_a_database_that_is_none_is_told_in_one_line(world: World) -> None:
     configure(world)
     (world.folder / "buildbot.db").write_text("this is no database, but somebody's letter " * 100)

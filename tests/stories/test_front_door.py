@@ -5,14 +5,13 @@ from __future__ import annotations
 import asyncio
 import json
 import socket
-import sqlite3
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from contextlib import closing
 from urllib.parse import urlsplit
 
 import anyio
 import httpx
 import pytest
+from sqlalchemy import text
 from prometheus_client.parser import text_string_to_metric_families
 
 from buildbot.sandbox.github import Push
@@ -29,12 +28,6 @@ PIECE = bytes(64 * 1024)
 def told(attempt: Attempt) -> tuple[int, str]:
     """The status and the decision of an answer."""
     return attempt.status_code, json.loads(attempt.answer).get("decision", "refused")
-
-
-def rows(world: World, query: str) -> list[str]:
-    """What somebody else reads in the bot's database, one column."""
-    with closing(sqlite3.connect(world.folder / "buildbot.db")) as other:
-        return [row[0] for row in other.execute(query)]
 
 
 async def at_once(world: World, deliveries: Sequence[Delivery]) -> list[Attempt]:
@@ -95,7 +88,7 @@ async def test_a_push_that_moved_nothing_builds_nothing(world: World) -> None:
         (delivery,) = (await world.github.push_ref(REPOSITORY, "main", head, deliver=False)).deliveries
         assert delivery.payload["before"] == delivery.payload["after"]
         assert told(await world.github.deliver(delivery))[0] == 200
-        assert rows(world, "SELECT id FROM builds") == []
+        assert world.rows("SELECT id FROM builds") == []
 
 
 async def test_both_secrets_are_taken_while_they_rotate(world: World) -> None:
@@ -116,33 +109,31 @@ async def test_what_was_answered_2xx_is_committed_when_the_answer_arrives(world:
         for number in range(20):
             push = await world.github.commit_and_push(REPOSITORY, ref=f"release/{number}")
             assert push.attempts[0].status_code == 202
-            assert push.deliveries[0].guid in rows(world, "SELECT guid FROM deliveries")
+            assert push.deliveries[0].guid in world.rows("SELECT guid FROM deliveries")
             (build,) = json.loads(push.attempts[0].answer)["builds"]
-            assert build["id"] in rows(world, "SELECT id FROM builds")
+            assert build["id"] in world.rows("SELECT id FROM builds")
 
 
 async def test_nobody_is_answered_while_the_database_is_held_by_another(world: World) -> None:
     async with world.bot():
         push = await held(world)
-        other = sqlite3.connect(world.folder / "buildbot.db", isolation_level=None)
-        with closing(other):
-            other.execute("BEGIN IMMEDIATE")
+        with world.held_store():
             answering = asyncio.ensure_future(world.github.deliver(push.deliveries[0]))
             done, _ = await asyncio.wait({answering}, timeout=0.3)
             assert not done
-            other.execute("ROLLBACK")
         assert told(await answering) == (202, "planned")
 
 
 async def test_what_could_not_be_recorded_is_503_and_built_when_it_comes_again(world: World) -> None:
     async with world.bot():
         push = await held(world)
-        with closing(sqlite3.connect(world.folder / "buildbot.db")) as other:
-            other.execute("CREATE TRIGGER full BEFORE INSERT ON deliveries BEGIN SELECT RAISE(ABORT, 'full'); END")
-            refused = await world.github.deliver(push.deliveries[0])
-            assert refused.status_code == 503
-            assert "send it again" in json.loads(refused.answer)["error"]
-            other.execute("DROP TRIGGER full")
+        with world.held_store() as other:
+            other.execute(text("ALTER TABLE deliveries RENAME TO elsewhere"))
+        refused = await world.github.deliver(push.deliveries[0])
+        assert refused.status_code == 503
+        assert "send it again" in json.loads(refused.answer)["error"]
+        with world.held_store() as other:
+            other.execute(text("ALTER TABLE elsewhere RENAME TO deliveries"))
         assert told(await world.github.deliver(push.deliveries[0])) == (202, "planned")
         assert (await world.final_status(push.sha)).state == "success"
 
@@ -164,8 +155,8 @@ async def test_fifty_deliveries_at_once_are_all_recorded(world: World) -> None:
         pushes = [await held(world, f"release/{number}") for number in range(50)]
         attempts = await at_once(world, [push.deliveries[0] for push in pushes])
         assert [told(attempt) for attempt in attempts] == [(202, "planned")] * 50
-        assert set(rows(world, "SELECT guid FROM deliveries")) == {push.deliveries[0].guid for push in pushes}
-        assert len(rows(world, "SELECT id FROM builds")) == 50
+        assert set(world.rows("SELECT guid FROM deliveries")) == {push.deliveries[0].guid for push in pushes}
+        assert len(world.rows("SELECT id FROM builds")) == 50
 
 
 async def test_one_delivery_twenty_times_at_once_is_one_build(world: World) -> None:
@@ -216,7 +207,7 @@ async def test_a_body_that_is_cut_is_no_delivery_and_does_no_harm(world: World) 
         half = delivery.body[: len(delivery.body) // 2]
         await asyncio.to_thread(send, url, b"Content-Length: %d" % len(delivery.body), iter([half]), hang_up=True)
         assert (await world.get("/livez")).status_code == 200
-        assert rows(world, "SELECT guid FROM deliveries") == []
+        assert world.rows("SELECT guid FROM deliveries") == []
         assert told(await world.github.deliver(delivery)) == (202, "planned")
 
 
