@@ -1,6 +1,6 @@
 """One random run of the real engine on the real store: pushes, people, crashes and lost answers, drawn from a seed.
 
-Real are the loops, the passes, the lines, the store with its SQLite file, the client of Quay, and the sandbox's Quay
+Real are the loops, the passes, the lines, the store with its database, the client of Quay, and the sandbox's Quay
 behind it. Only time is not (`virtual_time`), nor the forge (`forge_model`), nor that a process survives (`process`).
 `verdict.play(seed)` runs one and says what went wrong.
 """
@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import shutil
-import sqlite3
 import sys
 import tempfile
 from collections import Counter
@@ -65,6 +64,7 @@ from tests.engine.mishaps import (
     draw_rules,
     mood_that_shows,
 )
+from tests.engine.peeking import peeking
 from tests.engine.process import Died, Process
 from tests.engine.virtual_time import VirtualLoop
 from tests.store.due import next_due
@@ -126,10 +126,14 @@ def draw_pushes(rng: Random) -> list[Push]:
 
 
 class Simulation:
-    """The world of one run: the store, Quay, the forge, and the processes that come and go."""
+    """The world of one run: the store, Quay, the forge, and the processes that come and go.
 
-    def __init__(self, seed: int, sabotage: Sabotage | None = None) -> None:
+    The store is a SQLite file of its own, unless the URL of an empty database with its tables is given.
+    """
+
+    def __init__(self, seed: int, sabotage: Sabotage | None = None, store_url: str = "") -> None:
         self.seed = seed
+        self._store_url = store_url
         self.sabotage = sabotage or Sabotage()
         self.rng = Random(seed)
         self.mood = mood_that_shows(self.sabotage, draw_mood(self.rng))
@@ -170,7 +174,8 @@ class Simulation:
             loop = runner.get_loop()
             assert isinstance(loop, VirtualLoop)
             self._loop = loop
-            self._database = folder / "store.db"
+            if not self._store_url:
+                self._store_url = f"sqlite:///{shutil.copy(_template(), folder / 'store.db')}"
             runner.run(self._run())
         assert self.ending is not None
         return self.ending
@@ -192,13 +197,12 @@ class Simulation:
     # ── the course of a run ──────────────────────────────────────────────────────────────────────────────────────────
 
     async def _run(self) -> None:
-        shutil.copy(_template(), self._database)
         quay = self.quay = Quay(clock=lambda: EPOCH.timestamp() + self.now)
         for name in ("acme/api", "acme/docs"):
             quay.add_repository(name)
         quay.grant("acme", "bot", "admin")
         quay.choose = self._born
-        with SqlStore(f"sqlite:///{self._database}") as self.store, self._peeking():
+        with SqlStore(self._store_url) as self.store, peeking(self._store_url) as self._peek:
             async with httpx.AsyncClient(transport=httpx.ASGITransport(app=quay.app)) as client:
                 self.registry = self._quay_client(client)
                 await self._play()
@@ -208,14 +212,6 @@ class Simulation:
         for failure in self._loop.failures:
             if not _is_death(failure):
                 self.defects.append(f"a task failed: {failure!r}")
-
-    @contextmanager
-    def _peeking(self) -> Iterator[None]:
-        self._reading = sqlite3.connect(self._database, isolation_level=None)
-        try:
-            yield
-        finally:
-            self._reading.close()
 
     def _quay_client(self, client: httpx.AsyncClient) -> QuayRegistry:
         return QuayRegistry(
@@ -382,13 +378,13 @@ class Simulation:
 
     def quiet_seconds(self, work: str) -> float:
         """How long the loop that does this work may sleep, for all that the store knows; 0.0: something is due."""
-        now = f"{self.clock.now():%Y-%m-%d %H:%M:%S.%f}"
-        free = f"SELECT due, coalesce(leased_until, '') AS leased FROM {work}"  # noqa: S608  one of two texts
-        text = self._peek(f"SELECT min(due) FROM ({free}) WHERE leased <= ?", now)  # noqa: S608
+        now = self.clock.now()
+        mine = f"(SELECT due, leased_until FROM {work}) AS mine"  # noqa: S608  one of two texts
+        due = self._peek(f"SELECT min(due) FROM {mine} WHERE leased_until IS NULL OR leased_until <= ?", now)  # noqa: S608
         longest = NAP_WHILE_HELD if self._held else LONGEST_NAP
-        if text is None:
+        if due is None:
             return longest
-        wait = (datetime.fromisoformat(text).replace(tzinfo=UTC) - self.clock.now()).total_seconds()
+        wait = (due - now).total_seconds()
         return min(wait + 1e-6, longest) if wait > 0 else 0.0
 
     def note_claims(self, claims: Sequence[Claim]) -> None:
@@ -444,10 +440,6 @@ class Simulation:
     def status_token_now(self, status: DueStatus) -> int:
         """The token of the newest lease of the same status."""
         return int(self._peek("SELECT token FROM commit_statuses WHERE id = ?", status.id))
-
-    def _peek(self, question: str, *values: Any) -> Any:
-        # Straight from the file, since a thread's answer takes longer than all the rest of a run.
-        return self._reading.execute(question, values).fetchone()[0]
 
     # ── Quay ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 

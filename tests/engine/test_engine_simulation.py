@@ -20,6 +20,9 @@ from tests.engine.verdict import judge_run, play
 
 FIRST = 40
 RUNS = int(os.environ.get("BUILDBOT_SIMULATIONS", "40"))
+ON_POSTGRES = RUNS // 4
+"""Runs that are played there too: the engine is the same, and the store has its own contract."""
+
 PATIENCE = 150
 """Runs in which a skipped rule has to show; each sabotage starts at a seed where it does, to be quick."""
 
@@ -68,6 +71,12 @@ def complains(seed: int, sabotage: Sabotage, complaint: str) -> bool:
 
 def test_no_crash_lost_answer_or_stalled_process_makes_a_run_go_wrong(summary: Summary) -> None:
     assert summary.defects == {}
+
+
+@pytest.mark.parametrize("seed", range(ON_POSTGRES))
+def test_on_postgresql_it_goes_as_well(postgres_url: str, seed: int) -> None:
+    sim = Simulation(seed, store_url=postgres_url)
+    assert judge_run(sim, sim.run()) == []
 
 
 def test_the_runs_meet_what_they_are_for(summary: Summary) -> None:
