@@ -452,8 +452,9 @@ class Store(Protocol):
     async def release(self, claim: Claim, due: datetime | None, typical: timedelta | None = None) -> None:
         """Give the repository back, to be looked at again at `due` (None: when something is recorded for it)."""
 
-    async def renew(self, owner: str, now: datetime, lease: timedelta) -> None:
-        """Lengthen every lease that this instance holds."""
+    async def renew(self, held: Collection[Claim], now: datetime, lease: timedelta) -> None:
+        """Lengthen the leases of claims that are still being worked on. One that is not among them runs out: its
+        holder never learned that it has it, or could not give it back."""
 
     async def give_up_claims(self, owner: str) -> None:
         """Give every repository back that this instance holds, due as it was: it is about to stop."""
@@ -502,6 +503,18 @@ class Store(Protocol):
 
     async def note(self, build: BuildId, what: str, now: datetime) -> None:
         """Add a line to a build's history."""
+
+    async def attend(self, instance: str, now: datetime, patience: timedelta) -> int:
+        """Say that an instance is there; how many are, not counting those that were not seen for so long."""
+
+    async def leave(self, instance: str) -> None:
+        """Say that an instance is about to be gone."""
+
+    async def listen(self, on_news: Callable[[], None]) -> None:
+        """Call `on_news` whenever any instance or command may have recorded something to do, until cancelled.
+
+        Returns at once where the database cannot tell. Raises StoreUnavailable when it does not tell any more.
+        """
 
 
 @dataclass(frozen=True, slots=True)

@@ -41,6 +41,7 @@ ACKNOWLEDGE_SECONDS = Histogram(
 UNFINISHED_BUILDS = Gauge("buildbot_builds", "Unfinished builds by phase", ["phase"], registry=REGISTRY)
 UNDELIVERED_STATUSES = Gauge("buildbot_statuses_due", "Statuses that wait to be posted", registry=REGISTRY)
 OLDEST_BUILD = Gauge("buildbot_oldest_build_seconds", "Age of the oldest unfinished build", registry=REGISTRY)
+INSTANCES = Gauge("buildbot_instances", "Instances that share the database, this one included", registry=REGISTRY)
 STORE_UP = Gauge("buildbot_store_up", "1 while the store can be read, else 0", registry=REGISTRY)
 
 

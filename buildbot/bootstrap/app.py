@@ -12,10 +12,12 @@ from buildbot.bootstrap.adapters import open_client, open_store
 from buildbot.bootstrap.setup import new_setup
 from buildbot.config import Config
 from buildbot.engine.archive_relay import ArchiveRelay
+from buildbot.engine.attendance import Attendance
 from buildbot.engine.build_loop import BuildLoop
 from buildbot.engine.intake import Intake
+from buildbot.engine.listening import Listening
 from buildbot.engine.log_tail import LogTails
-from buildbot.engine.pacing import Clock
+from buildbot.engine.pacing import Clock, Share
 from buildbot.engine.repository_pass import Memory, Tools
 from buildbot.engine.running import Engine
 from buildbot.engine.setup import Current
@@ -31,12 +33,13 @@ def build_app(config: Config, clock: Clock | None = None) -> Starlette:
     """The whole bot, of a configuration with its secrets. Raises BadDatabase."""
     clock = clock or Clock()
     store, client = open_store(config), open_client()
-    current = Current(new_setup(config, client, clock))
+    owner, share = secrets.token_hex(8), Share()
+    current = Current(new_setup(config, client, clock, share))
     relay, tails = ArchiveRelay(store, current, clock), LogTails(current, clock)
     lease = config.store.lease
     statuses = StatusLoop(store, current, clock, lease)
     tools = Tools(store, clock, Memory(), relay.url_of)
-    builds = BuildLoop(secrets.token_hex(8), lease, current, tools, on_news=statuses.pulse.beat)
+    builds = BuildLoop(owner, lease, current, tools, on_news=statuses.pulse.beat)
     engine = Engine(store, builds, statuses, current, clock)
 
     def wake() -> None:
@@ -49,7 +52,9 @@ def build_app(config: Config, clock: Clock | None = None) -> Starlette:
             stack.callback(store.close)
             await stack.enter_async_context(client)
             stack.push_async_callback(tails.close)
+            await stack.enter_async_context(Attendance(store, owner, share, clock).running())
             await stack.enter_async_context(engine.running())
+            await stack.enter_async_context(Listening(store, wake).running())
             yield
 
     routes = [

@@ -23,7 +23,7 @@ def serve(config: ConfigFile = DEFAULT_FILE) -> None:
     """Run the service."""
     from buildbot.bootstrap import build_app, known_secrets
     from buildbot.ports import StoreUnavailable
-    from buildbot.store.database import BadDatabase
+    from buildbot.store.database import BadDatabase, DatabaseAway
     from buildbot.telemetry import log_to
 
     _on_signals(lambda: sys.exit(0))
@@ -35,7 +35,9 @@ def serve(config: ConfigFile = DEFAULT_FILE) -> None:
     listening = _bind(loaded.server)
     try:
         app = build_app(loaded)
-    except (BadDatabase, StoreUnavailable) as bad:
+    except (DatabaseAway, StoreUnavailable) as away:
+        fail(str(away))  # not the configuration's fault: to be started again, which systemd does for this exit code
+    except BadDatabase as bad:
         fail(str(bad), WRONG)
     host, port = _listen(listening, loaded.server)
     log.info("listening", host=host, port=port, rules=len(loaded.rules))

@@ -52,8 +52,8 @@ class BuildLoop(LeaseLoop[Claim]):
     async def _claim(self, room: int) -> Sequence[Claim]:
         return await self._tools.store.claim_repositories(self._owner, self._tools.clock.now(), self._lease, room)
 
-    async def _renew(self, leased: Sequence[Claim]) -> None:  # noqa: ARG002  the owner names them all
-        await self._tools.store.renew(self._owner, self._tools.clock.now(), self._lease)
+    async def _renew(self, leased: Sequence[Claim]) -> None:
+        await self._tools.store.renew(leased, self._tools.clock.now(), self._lease)
 
     async def _work(self, leased: Claim) -> None:
         await self._pass(leased)

@@ -61,13 +61,31 @@ class Closed(Exception):
         self.until = until
 
 
-class Budget:
-    """So many calls a second on average, with a burst: a token bucket that tells how long to wait."""
+@dataclass(slots=True)
+class Share:
+    """Among how many instances every budget is divided by now; each takes an equal part."""
 
-    def __init__(self, rate: float, burst: int, clock: Clock) -> None:
-        self._interval, self._slack, self._clock = 1 / rate, (burst - 1) / rate, clock
+    instances: int = 1
+
+
+class Budget:
+    """So many calls a second on average, with a burst: a token bucket that tells how long to wait.
+
+    Rate and burst are those of all instances together, of which this one takes its `share`.
+    """
+
+    def __init__(self, rate: float, burst: int, clock: Clock, share: Share | None = None) -> None:
+        self._rate, self._burst, self._clock, self._share = rate, burst, clock, share or Share()
         self._next = clock.monotonic() - self._slack
         self._reserved: dict[str, float] = {}
+
+    @property
+    def _interval(self) -> float:
+        return self._share.instances / self._rate
+
+    @property
+    def _slack(self) -> float:
+        return max(0.0, (self._burst - self._share.instances) / self._rate)
 
     def take(self) -> float:
         """Take a place if there is one now (0.0); else how many seconds until the next is free, taking none."""
@@ -194,10 +212,10 @@ class RegistryLine(Line):
 
     __slots__ = ("_in_flight", "_polls", "_shared", "_strikes", "_throttled_until", "_work_waiting")
 
-    def __init__(self, name: str, polls_per_second: float, clock: Clock) -> None:
+    def __init__(self, name: str, polls_per_second: float, clock: Clock, share: Share | None = None) -> None:
         super().__init__(name, clock)
-        self._polls = Budget(polls_per_second, POLL_BURST, clock)
-        self._shared = Budget(THROTTLED_RATE, 1, clock)
+        self._polls = Budget(polls_per_second, POLL_BURST, clock, share)
+        self._shared = Budget(THROTTLED_RATE, 1, clock, share)
         self._in_flight = asyncio.Semaphore(WORK_IN_FLIGHT)
         self._throttled_until = 0.0
         self._strikes = 0

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 
 from buildbot.domain.lifecycle import Limits
-from buildbot.engine.pacing import Budget, Clock, Line, RegistryLine
+from buildbot.engine.pacing import Budget, Clock, Line, RegistryLine, Share
 from buildbot.ports import Forge, Registry, Webhook
 
 WRITE_BURST = 20
@@ -55,12 +55,13 @@ class StatusSite:
 
     site: ForgeSite
     writes_per_minute: int
+    share: Share = field(default_factory=Share)
     purses: dict[str, Purse] = field(default_factory=dict)
 
     def purse(self, credential: str, clock: Clock) -> Purse:
         """The budget of a credential, made on first use."""
         if credential not in self.purses:
-            budget = Budget(self.writes_per_minute / 60, WRITE_BURST, clock)
+            budget = Budget(self.writes_per_minute / 60, WRITE_BURST, clock, self.share)
             name = f"{self.site.key} {credential}".strip()
             self.purses[credential] = Purse(budget, Line(name, clock))
         return self.purses[credential]

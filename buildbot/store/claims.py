@@ -11,7 +11,7 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, Row, or_, select, update
+from sqlalchemy import Connection, Row, or_, select, tuple_, update
 
 from buildbot.domain.build import Build, BuildId
 from buildbot.ports import BuildChange, Claim, ClaimLost, Stray
@@ -84,10 +84,12 @@ def release(connection: Connection, held: Claim, due: datetime | None, typical: 
     connection.execute(update(claims).where(*is_mine, claims.c.wakes == held.wakes).values(due=due))
 
 
-def renew(connection: Connection, owner: str, now: datetime, lease: timedelta) -> None:
-    """Lengthen the leases of an instance that have not run out."""
-    is_mine = (claims.c.owner == owner, claims.c.leased_until > now)
-    connection.execute(update(claims).where(*is_mine).values(leased_until=now + lease))
+def renew(connection: Connection, held: Collection[Claim], now: datetime, lease: timedelta) -> None:
+    """Lengthen the leases of those claims that have not run out."""
+    mine = [(one.registry, one.repository, one.token) for one in held]
+    is_mine = tuple_(claims.c.registry, claims.c.repository, claims.c.token).in_(mine)
+    running = update(claims).where(is_mine, claims.c.leased_until > now)
+    connection.execute(running.values(leased_until=now + lease))
 
 
 def give_up(connection: Connection, owner: str) -> None:

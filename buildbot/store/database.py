@@ -13,13 +13,13 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from sqlalchemy import URL, Engine, inspect, make_url, text
-from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
+from sqlalchemy.exc import ArgumentError, NoSuchModuleError, OperationalError, SQLAlchemyError
 
 from buildbot.store import postgres, sqlite
 from buildbot.store.statements import ping
 
 MIGRATIONS = Path(__file__).parent / "migrations"
-HEAD = "0002"
+HEAD = "0003"
 KINDS = "sqlite:///buildbot.db or postgresql://user@host/name"
 
 
@@ -27,12 +27,16 @@ class BadDatabase(Exception):
     """The database cannot be used; `str()` says what to do."""
 
 
+class DatabaseAway(BadDatabase):
+    """The database's server cannot be reached: it may be soon, without anybody's doing."""
+
+
 def open_database(url: str) -> tuple[Engine, Engine]:
     """(for writing, for reading), over a database whose schema is current. Raises BadDatabase."""
     parsed = _parsed(url)
     writing, reading = _engines(parsed)
     try:
-        with _in_words(_place(parsed)):
+        with _in_words(parsed):
             migrate(writing)
             _prove_writable(writing)
     except BaseException:
@@ -130,11 +134,14 @@ def _place(url: URL) -> str:
 
 
 @contextmanager
-def _in_words(place: str) -> Iterator[None]:
+def _in_words(url: URL) -> Iterator[None]:
     try:
         yield
     except SQLAlchemyError as error:
-        raise BadDatabase(f"{place} cannot be used: {in_short(error)}; mend it, or change store.url") from error
+        is_server = url.get_backend_name() != "sqlite"
+        if is_server and isinstance(error, OperationalError) and error.statement is None:  # it was not even connected
+            raise DatabaseAway(f"{_place(url)} cannot be reached: {in_short(error)}") from error
+        raise BadDatabase(f"{_place(url)} cannot be used: {in_short(error)}; mend it, or change store.url") from error
 
 
 def _revision(engine: Engine) -> str | None:

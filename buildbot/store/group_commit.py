@@ -131,7 +131,7 @@ def _attempt(connection: Connection, work: _Work) -> _Attempt:
     savepoint = connection.begin_nested()
     try:
         result = work(connection)
-    except Exception as error:  # noqa: BLE001  goes to the caller that waits for this write
+    except Exception as error:
         if connection.invalidated:
             raise  # the transaction is gone with its connection, and everybody's write with it
         # A full disk may make SQLite roll back the whole transaction and with it this savepoint: then rolling back to

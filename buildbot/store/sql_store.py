@@ -34,7 +34,7 @@ from buildbot.ports import (
     Stray,
     Wording,
 )
-from buildbot.store import claims, intake, keys, people, retention, statements, statuses
+from buildbot.store import claims, instances, intake, keys, listening, people, retention, statements, statuses
 from buildbot.store.database import first_line, in_short, open_database
 from buildbot.store.group_commit import CommitLost, GroupCommit, WriterClosed
 
@@ -82,8 +82,8 @@ class SqlStore:
     async def release(self, claim: Claim, due: datetime | None, typical: timedelta | None = None) -> None:
         await self._write(claims.release, claim, due, typical)
 
-    async def renew(self, owner: str, now: datetime, lease: timedelta) -> None:
-        await self._write(claims.renew, owner, now, lease)
+    async def renew(self, held: Collection[Claim], now: datetime, lease: timedelta) -> None:
+        await self._write(claims.renew, held, now, lease)
 
     async def give_up_claims(self, owner: str) -> None:
         await self._write(claims.give_up, owner)
@@ -131,6 +131,15 @@ class SqlStore:
 
     async def note(self, build: BuildId, what: str, now: datetime) -> None:
         await self._write(people.note, build, what, now)
+
+    async def attend(self, instance: str, now: datetime, patience: timedelta) -> int:
+        return await self._write(instances.attend, instance, now, patience)
+
+    async def leave(self, instance: str) -> None:
+        await self._write(instances.leave, instance)
+
+    async def listen(self, on_news: Callable[[], None]) -> None:
+        await listening.listen(self._reading, on_news)
 
     async def _write(
         self,

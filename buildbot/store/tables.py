@@ -63,6 +63,13 @@ keys = Table(
     Column("value", Text, nullable=False),
 )
 
+instances = Table(
+    "instances",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("seen_at", UtcTime, nullable=False),
+)
+
 deliveries = Table(
     "deliveries",
     metadata,

@@ -213,8 +213,8 @@ class _Store:
 
         await self._do(release)
 
-    async def renew(self, owner: str, now: datetime, lease: timedelta) -> None:
-        await self._do(lambda: self._sim.store.renew(owner, now, lease))
+    async def renew(self, held: Collection[Claim], now: datetime, lease: timedelta) -> None:
+        await self._do(lambda: self._sim.store.renew(held, now, lease))
 
     async def give_up_claims(self, owner: str) -> None:
         await self._do(lambda: self._sim.store.give_up_claims(owner))

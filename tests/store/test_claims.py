@@ -134,22 +134,33 @@ async def test_a_person_s_cancel_while_it_is_held_keeps_it_due(world: World) -> 
 
 async def test_a_renewed_lease_lasts_longer(world: World) -> None:
     await world.build("a", "b")
-    await world.claim("one")
+    claim = await world.claim("one")
     world.now += LEASE - SECOND
-    await world.store.renew("one", world.now, LEASE)
+    await world.store.renew([claim], world.now, LEASE)
     world.now += LEASE - SECOND
     assert not await world.is_due("two")
 
 
 async def test_renewing_revives_no_lease_that_ran_out_and_no_claim_given_back(world: World) -> None:
     await world.build("a", "b")
-    await world.claim("one")
+    first = await world.claim("one")
     world.now += LEASE
-    await world.store.renew("one", world.now, LEASE)
+    await world.store.renew([first], world.now, LEASE)
     claim = await world.claim("two")
     await world.store.release(claim, world.now)
-    await world.store.renew("two", world.now, LEASE)
+    await world.store.renew([first, claim], world.now, LEASE)
     assert await world.is_due("three")
+
+
+async def test_a_claim_that_its_holder_does_not_know_of_is_not_renewed_with_the_others(world: World) -> None:
+    await world.push("a", "b", rules=(API,))
+    known = await world.claim("one")
+    await world.push("a", "b", rules=(OTHER,), ref="refs/heads/dev")
+    unknown = await world.claim("one")
+    world.now += LEASE - SECOND
+    await world.store.renew([known], world.now, LEASE)
+    world.now += SECOND
+    assert (await world.claim("two")).repository == unknown.repository
 
 
 async def test_an_instance_that_stops_gives_back_only_its_own(world: World) -> None:

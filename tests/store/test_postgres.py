@@ -11,7 +11,7 @@ from sqlalchemy import Connection, create_engine, make_url, text
 
 from buildbot.domain.decision import Decision
 from buildbot.ports import BuildFilter, StoreUnavailable
-from buildbot.store.database import BadDatabase
+from buildbot.store.database import BadDatabase, DatabaseAway
 from buildbot.store.postgres import WRITER_LOCK, connect_arguments
 from buildbot.store.sql_store import SqlStore
 from tests.postgres import Postgres
@@ -205,9 +205,9 @@ async def test_a_claim_whose_commit_was_not_answered_ends_with_its_lease(wire: W
 
 
 def test_a_server_that_is_not_there_is_told_without_the_password() -> None:
-    with pytest.raises(BadDatabase) as bad:
+    with pytest.raises(DatabaseAway) as bad:
         SqlStore("postgresql://ada:geheim@127.0.0.1:1/bot")
-    assert "the database bot at 127.0.0.1 cannot be used: connection failed" in str(bad.value)
+    assert "the database bot at 127.0.0.1 cannot be reached: connection failed" in str(bad.value)
     assert "geheim" not in str(bad.value)
 
 

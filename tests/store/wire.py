@@ -69,7 +69,7 @@ class Wire:
                 self._threads.append(threading.Thread(target=self._pass_on, args=way, daemon=True))
                 self._threads[-1].start()
 
-    def _pass_on(self, source: socket.socket, target: socket.socket, is_asking: bool) -> None:  # noqa: FBT001
+    def _pass_on(self, source: socket.socket, target: socket.socket, is_asking: bool) -> None:
         with suppress(OSError):
             while piece := source.recv(PIECE):
                 self._passes.wait()

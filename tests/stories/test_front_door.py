@@ -11,8 +11,8 @@ from urllib.parse import urlsplit
 import anyio
 import httpx
 import pytest
-from sqlalchemy import text
 from prometheus_client.parser import text_string_to_metric_families
+from sqlalchemy import text
 
 from buildbot.sandbox.github import Push
 from buildbot.sandbox.github_hooks import Attempt, Delivery, signatures
