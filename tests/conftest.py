@@ -22,7 +22,7 @@ def anyio_backend() -> str:
 
 
 DATABASES = ("sqlite", "postgresql")
-"""The tests of what is only true on one of them say so: `@pytest.mark.parametrize("store_url", [...], indirect=True)`."""
+"""Tests of what is only true on one say so: `@pytest.mark.parametrize("store_url", ["sqlite"], indirect=True)`."""
 
 
 @pytest.fixture(scope="session")
@@ -40,6 +40,17 @@ def store_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
         return
     server: Postgres = request.getfixturevalue("postgres")
     with server.database() as url:
+        yield url
+
+
+@pytest.fixture(params=DATABASES)
+def empty_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """The URL of a database of each kind that has not even tables."""
+    if request.param == "sqlite":
+        yield f"sqlite:///{tmp_path}/empty.db"
+        return
+    server: Postgres = request.getfixturevalue("postgres")
+    with server.database("template0") as url:
         yield url
 
 

@@ -1,9 +1,9 @@
 """A real PostgreSQL for the tests, from a wheel: one server for each worker of pytest, an empty database for each test.
 
 The wheel's own `get_server` hands out a socket that only a URL without a host reaches, and opens the folders above it
-to everyone when it is root; so only its programs are used. PostgreSQL refuses to be root: then it runs as `nobody`, from
-a copy of its programs, since nobody may not look into every checkout. Nothing is flushed to disk, which is what makes
-it quick: that PostgreSQL survives a power cut is not what is tested.
+to everyone when it is root; so only its programs are used. PostgreSQL refuses to be root: then it runs as `nobody`,
+from a copy of its programs, since nobody may not look into every checkout. Nothing is flushed to disk, which is what
+makes it quick: that PostgreSQL survives a power cut is not what is tested.
 """
 
 from __future__ import annotations
@@ -54,18 +54,18 @@ class Postgres:
         self._programs = _programs(folder)
         with listen() as free:
             self.port = int(free.getsockname()[1])
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process: subprocess.Popen[Any] | None = None
         self._made = 0
         self._run("initdb", "--auth=trust", "--encoding=UTF8", "--locale=C", "--no-sync", "-U", USER, "-D", self._data)
 
     def start(self) -> None:
         """Start the server and wait until it answers."""
         settings = [word for name, value in SETTINGS.items() for word in ("-c", f"{name}={value}")]
-        command = [self._programs / "postgres", "-D", self._data, "-p", str(self.port), *settings]
-        self._process = subprocess.Popen(command, **_quietly(), **_as_user())
+        command: list[str | Path] = [self._programs / "postgres", "-D", self._data, "-p", str(self.port), *settings]
+        self._process = process = subprocess.Popen(command, **_quietly(), **_as_user())
         deadline = time.monotonic() + START_SECONDS
         while not self._answers():
-            assert self._process.poll() is None, "PostgreSQL ended while it started"
+            assert process.poll() is None, "PostgreSQL ended while it started"
             assert time.monotonic() < deadline, "PostgreSQL does not answer"
             time.sleep(0.02)
 

@@ -12,11 +12,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from sqlalchemy import URL, Engine, inspect, make_url, text
+from sqlalchemy import URL, Connection, Engine, inspect, make_url, select, text
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError, OperationalError, SQLAlchemyError
 
 from buildbot.store import postgres, sqlite
 from buildbot.store.statements import ping
+from buildbot.store.tables import compatibility
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 HEAD = "0003"
@@ -47,25 +48,43 @@ def open_database(url: str) -> tuple[Engine, Engine]:
 
 
 def migrate(engine: Engine) -> None:
-    """Bring the schema up to date; costs one query when it is already. Raises BadDatabase."""
-    current = _revision(engine)
-    if current == HEAD:
-        return
-    if current is not None and current > HEAD:
+    """Bring the schema up to date; costs two queries when it is already. Raises BadDatabase.
+
+    Under the writer's lock, so of several instances that start together one does it and the others find it done. A
+    schema that a newer release has made is used as it is where that release says that this one can.
+    """
+    with engine.connect() as connection:
+        if _is_usable(connection):
+            return
+    with engine.begin() as connection:
+        if not _is_usable(connection):
+            _upgrade(connection)
+
+
+def _is_usable(connection: Connection) -> bool:
+    current = _revision(connection)
+    if current is None or current < HEAD:
+        return False
+    if current > HEAD and (oldest := _oldest(connection) or current) > HEAD:
         raise BadDatabase(
-            f"the database was made by a newer release (schema {current}, this release knows {HEAD}): "
-            "install that release, or restore an older database"
+            f"the database was made by a newer release (schema {current}, which releases from schema {oldest} on can "
+            f"use; this release knows {HEAD}): install a newer release, or restore an older database"
         )
+    return True
+
+
+def _upgrade(connection: Connection) -> None:
     from alembic import command
     from alembic.config import Config
     from alembic.util import CommandError
 
-    config = Config()
+    current, config = _revision(connection), Config()
     config.set_main_option("script_location", str(MIGRATIONS))
+    config.attributes["connection"] = connection
+    if connection.dialect.name == "postgresql":
+        connection.exec_driver_sql("SET LOCAL statement_timeout = 0")  # an index on a large table takes its time
     try:
-        with engine.begin() as connection:
-            config.attributes["connection"] = connection
-            command.upgrade(config, "head")
+        command.upgrade(config, "head")
     except CommandError:
         raise BadDatabase(f"the database has a schema {current} that no release made: restore another one") from None
 
@@ -144,8 +163,13 @@ def _in_words(url: URL) -> Iterator[None]:
         raise BadDatabase(f"{_place(url)} cannot be used: {in_short(error)}; mend it, or change store.url") from error
 
 
-def _revision(engine: Engine) -> str | None:
-    with engine.connect() as connection:
-        if not inspect(connection).has_table("alembic_version"):
-            return None
-        return connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
+def _revision(connection: Connection) -> str | None:
+    if not inspect(connection).has_table("alembic_version"):
+        return None
+    return connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
+
+
+def _oldest(connection: Connection) -> str | None:
+    if not inspect(connection).has_table(compatibility.name):
+        return None
+    return connection.execute(select(compatibility.c.oldest)).scalar()

@@ -1,7 +1,8 @@
 """News from PostgreSQL: every instance hears within milliseconds that another, or a command, has recorded something.
 
-A connection of its own that waits, on the loop and not in a thread, since it can be given up at once. It is no more than
-a hint to look at the rows: the loops look every half second anyway, so a message that is lost delays and loses nothing.
+A connection of its own that waits, on the loop and not in a thread, since it can be given up at once. It is no more
+than a hint to look at the rows: the loops look every half second anyway, so a message that is lost delays and loses
+nothing.
 """
 
 from __future__ import annotations

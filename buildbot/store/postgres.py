@@ -8,9 +8,9 @@ commits, two instances never wait for each other's rows in opposite orders. Row 
 would give it by failing transactions that then have to be run again. It is cheap because writes come in batches
 (`group_commit`): one lock for up to 64 writes, and nothing that waits for the outside is ever done under it.
 
-READ COMMITTED for writing is part of this: each statement then sees what was committed before it, and so everything that
-the holder before did. Under REPEATABLE READ the statement that waits for the lock would itself fix the view, and what it
-waited for would be missing from it. Reading is REPEATABLE READ, read only: several questions get one answer's view.
+READ COMMITTED for writing is part of this: each statement then sees what was committed before it, and so all that the
+holder before did. Under REPEATABLE READ the statement that waits for the lock would itself fix the view, and what it
+waited for would be missing from it. Reading is REPEATABLE READ, read only: several questions get one view.
 
 **Nobody holds the others up.** A frozen instance (a paused machine, a cut network) may have the lock. Its session ends
 by the server's own clock after five idle seconds, or when its TCP does not answer for as long; whoever waits for the

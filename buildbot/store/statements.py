@@ -67,7 +67,7 @@ _PING = Upsert(counters, ("name",), (), raising={"value": counters.c.value + 1})
 
 
 def next_sequence(connection: Connection) -> int:
-    """The next place in the order of builds. There is one writer at a time, so the order of places is that of commits."""
+    """The next place in the order of builds. There is one writer at a time: the order of places is that of commits."""
     return int(connection.execute(_RAISE_ORDER).scalar_one())
 
 

@@ -63,6 +63,8 @@ keys = Table(
     Column("value", Text, nullable=False),
 )
 
+compatibility = Table("compatibility", metadata, Column("oldest", Text, nullable=False))
+
 instances = Table(
     "instances",
     metadata,

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import os
 import sqlite3
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from sqlalchemy import create_engine, text
+from sqlalchemy import text
 
 from buildbot.store.database import HEAD, BadDatabase
 from buildbot.store.sql_store import SqlStore
+from tests.store.world import a_push, a_recording
 
 
 def refusal(url: str) -> str:
@@ -95,18 +97,33 @@ def test_another_program_s_database_is_refused_and_left_as_it_was(tmp_path: Path
     other.close()
 
 
-def test_a_newer_schema_is_refused_in_words(store_url: str) -> None:
+def test_a_newer_schema_that_this_release_cannot_use_is_refused_in_words(store_url: str) -> None:
     SqlStore(store_url).close()
-    _stamp(store_url, "9999")
+    _stamp(store_url, "9999", oldest="9998")
     assert refusal(store_url) == (
-        f"the database was made by a newer release (schema 9999, this release knows {HEAD}): "
-        "install that release, or restore an older database"
+        "the database was made by a newer release (schema 9999, which releases from schema 9998 on can use; "
+        f"this release knows {HEAD}): install a newer release, or restore an older database"
     )
+
+
+@pytest.mark.anyio
+async def test_a_newer_schema_that_this_release_can_use_is_used_and_left_as_it_is(store_url: str) -> None:
+    SqlStore(store_url).close()
+    _stamp(store_url, "9999", oldest=HEAD)
+    with SqlStore(store_url) as store, store._reading.connect() as connection:
+        await store.record(a_recording((a_push("a", "b"),), "one"))
+        assert connection.execute(text("SELECT version_num FROM alembic_version")).scalar() == "9999"
+
+
+def test_of_several_that_start_at_once_one_makes_the_tables(empty_url: str) -> None:
+    with ThreadPoolExecutor(4) as starting:
+        for store in starting.map(SqlStore, [empty_url] * 4):
+            store.close()
 
 
 def test_a_schema_that_nobody_knows_is_refused_in_words(store_url: str) -> None:
     SqlStore(store_url).close()
-    _stamp(store_url, "0000")
+    _stamp(store_url, "0000", oldest=HEAD)
     assert "schema 0000" in refusal(store_url)
 
 
@@ -122,8 +139,7 @@ def test_what_was_answered_survives_a_power_cut(tmp_path: Path) -> None:
     assert pragmas == ["wal", 2]
 
 
-def _stamp(url: str, version: str) -> None:
-    engine = create_engine(url)
-    with engine.begin() as connection:
+def _stamp(url: str, version: str, oldest: str) -> None:
+    with SqlStore(url) as store, store._writing.begin() as connection:
         connection.execute(text("UPDATE alembic_version SET version_num = :version"), {"version": version})
-    engine.dispose()
+        connection.execute(text("UPDATE compatibility SET oldest = :oldest"), {"oldest": oldest})

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Engine, create_engine, inspect
+from sqlalchemy import Engine, create_engine, inspect, select
 
 from buildbot.store.database import HEAD, MIGRATIONS
 from buildbot.store.sql_store import SqlStore
-from buildbot.store.tables import metadata
+from buildbot.store.tables import compatibility, metadata
 
 
 @pytest.fixture
@@ -58,3 +60,54 @@ def test_migrations_are_ordered_as_their_numbers() -> None:
     config.set_main_option("script_location", str(MIGRATIONS))
     revisions = [script.revision for script in ScriptDirectory.from_config(config).walk_revisions()]
     assert revisions == sorted(revisions, reverse=True)
+
+
+def test_every_migration_leaves_an_older_release_what_it_reads_and_writes_or_says_so(tmp_path: Path) -> None:
+    engine, config = create_engine(f"sqlite:///{tmp_path}/steps.db"), Config()
+    config.set_main_option("script_location", str(MIGRATIONS))
+    revisions = [script.revision for script in ScriptDirectory.from_config(config).walk_revisions()][::-1]
+    before: Columns = {}
+    for revision in revisions:
+        with engine.begin() as connection:
+            config.attributes["connection"] = connection
+            command.upgrade(config, revision)
+        after = _columns(engine)
+        with engine.connect() as connection:
+            says_so = "compatibility" in before and connection.scalar(select(compatibility.c.oldest)) == revision
+        assert says_so or _breaks(before, after) == [], revision
+        before = after
+    engine.dispose()
+
+
+Columns = dict[str, dict[str, tuple[str, bool]]]
+
+
+def _columns(engine: Engine) -> Columns:
+    """Of every table each column: its type, and whether a row can be written without naming it."""
+    found = inspect(engine)
+    return {
+        table: {
+            column["name"]: (str(column["type"]), bool(column["nullable"] or column["default"] is not None))
+            for column in found.get_columns(table)
+        }
+        for table in found.get_table_names()
+    }
+
+
+def _breaks(before: Columns, after: Columns) -> list[str]:
+    kept = [f"{table}.{name}" for table, columns in before.items() for name in columns]
+    broken = [one for one in kept if _of(one, before) != _of(one, after)]
+    added = [f"{table}.{name}" for table in before for name in after.get(table, {}) if name not in before[table]]
+    return broken + [one for one in added if not (_of(one, after) or ("", False))[1]]
+
+
+def _of(column: str, columns: Columns) -> tuple[str, bool] | None:
+    table, _, name = column.partition(".")
+    return columns.get(table, {}).get(name)
+
+
+def test_a_migration_that_takes_something_away_or_wants_more_is_noticed() -> None:
+    before: Columns = {"builds": {"id": ("TEXT", False), "note": ("TEXT", True)}}
+    assert _breaks(before, {"builds": {"id": ("TEXT", False)}}) == ["builds.note"]
+    assert _breaks(before, {"builds": before["builds"] | {"new": ("TEXT", False)}}) == ["builds.new"]
+    assert _breaks(before, {"builds": before["builds"] | {"new": ("TEXT", True)}, "more": {}}) == []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Iterator
 
 import psycopg
@@ -88,17 +89,16 @@ async def test_who_holds_the_lock_too_long_costs_a_503_and_nothing_else(postgres
 
 
 async def test_an_instance_that_freezes_in_the_midst_of_a_write_frees_the_others(wire: Wire, postgres_url: str) -> None:
-    with SqlStore(patient(wire.url, idle_in_transaction_session_timeout="200ms")) as frozen:
-        with SqlStore(postgres_url) as other:
-            work = FreezeOnce(wire)
-            writing = asyncio.ensure_future(frozen._commit.write(work))
-            while not work.has_frozen:
-                await asyncio.sleep(0.01)
-            recorded = await other.record(a_recording((a_push("a", "b"),), "one"))
-            assert recorded.decision is Decision.PLANNED
-            wire.thaw()
-            await writing
-            assert len(await frozen.list_builds(BuildFilter())) == 1
+    impatient = patient(wire.url, idle_in_transaction_session_timeout="200ms")
+    with SqlStore(impatient) as frozen, SqlStore(postgres_url) as other:
+        work = FreezeOnce(wire)
+        writing = asyncio.ensure_future(frozen._commit.write(work))
+        await asyncio.to_thread(work.has_frozen.wait)
+        recorded = await other.record(a_recording((a_push("a", "b"),), "one"))
+        assert recorded.decision is Decision.PLANNED
+        wire.thaw()
+        await writing
+        assert len(await frozen.list_builds(BuildFilter())) == 1
 
 
 class FreezeOnce:
@@ -106,12 +106,12 @@ class FreezeOnce:
 
     def __init__(self, wire: Wire) -> None:
         self._wire = wire
-        self.has_frozen = False
+        self.has_frozen = threading.Event()
 
     def __call__(self, _: Connection) -> None:
-        if not self.has_frozen:
+        if not self.has_frozen.is_set():
             self._wire.freeze()
-            self.has_frozen = True
+            self.has_frozen.set()
 
 
 def test_every_connection_limits_how_long_it_may_hold_others_up(postgres_url: str) -> None:

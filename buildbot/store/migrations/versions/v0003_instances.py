@@ -1,9 +1,12 @@
-"""Several instances: who is there, and PostgreSQL tells all of them when one records something to be done.
+"""Several instances: who is there, since which release the tables can be used, and news for all of them.
 
-The telling is done by triggers and not by the code that writes: so no writer can forget it, an older release that still
-runs beside a newer one does it too, and it goes out with the commit that it tells of. They look at the columns that
-say "something was recorded" (`wakes`, `version` together with a new `due`), not at `due` alone, which every look at a
-repository moves on.
+`compatibility` holds the oldest schema whose release can still work on these tables. A migration that only adds leaves
+it alone, so that older instances go on beside newer ones; one that takes something away sets it to its own revision.
+
+PostgreSQL tells all instances when one records something to be done. The telling is done by triggers and not by the
+code that writes: so no writer can forget it, an older release that still runs beside a newer one does it too, and it
+goes out with the commit that it tells of. They look at the columns that say "something was recorded" (`wakes`,
+`version` together with a new `due`), not at `due` alone, which every look at a repository moves on.
 """
 
 from __future__ import annotations
@@ -40,6 +43,8 @@ def upgrade() -> None:
         sa.Column("seen_at", UtcTime(), nullable=False),
         sa.PrimaryKeyConstraint("id"),
     )
+    compatibility = op.create_table("compatibility", sa.Column("oldest", sa.Text(), nullable=False))
+    op.bulk_insert(compatibility, [{"oldest": revision}])
     if op.get_context().dialect.name == "postgresql":
         op.execute(TELL)
         for name, when in NEWS.items():
