@@ -27,9 +27,7 @@ def new_setup(config: Config, client: httpx.AsyncClient, clock: Clock, share: Sh
     )
 
 
-def _registry_site(
-    config: RegistryConfig, client: httpx.AsyncClient, clock: Clock, share: Share
-) -> RegistrySite:
+def _registry_site(config: RegistryConfig, client: httpx.AsyncClient, clock: Clock, share: Share) -> RegistrySite:
     line = RegistryLine(config.key, config.polls_per_second, clock, share)
     registry = registry_adapter(config, client)
     return RegistrySite(config.key, registry, line, config.limits, config.settle_time)

@@ -17,7 +17,7 @@ from buildbot.domain.build import Build, BuildId
 from buildbot.ports import BuildChange, Claim, ClaimLost, Stray
 from buildbot.store import codec
 from buildbot.store.intake import admit
-from buildbot.store.statements import Upsert, lock_order
+from buildbot.store.statements import Upsert
 from buildbot.store.statuses import own_status, want
 from buildbot.store.tables import builds, claims, steps, strays
 
@@ -42,8 +42,6 @@ def claim(connection: Connection, owner: str, now: datetime, lease: timedelta, l
 
 def save(connection: Connection, held: Claim, changes: Sequence[BuildChange], now: datetime) -> None:
     """Write down what was learned of builds. Raises ClaimLost."""
-    if any(change.is_admitted for change in changes):
-        lock_order(connection)
     _prove(connection, held)
     for change in changes:
         build = change.build
