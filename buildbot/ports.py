@@ -24,7 +24,7 @@ from typing import Protocol
 from buildbot.domain.build import Build, BuildId, BuildRequest, Goal
 from buildbot.domain.decision import Decision, Standing, Verdict
 from buildbot.domain.log import LogEntry
-from buildbot.domain.push import Ignored, PushEvent, Source
+from buildbot.domain.push import Archive, Ignored, PushEvent, RefKind, Source
 from buildbot.domain.status import CommitStatus, Posted
 
 
@@ -161,6 +161,9 @@ class Webhook(Protocol):
     def read(self, event: str, payload: Mapping[str, object]) -> tuple[PushEvent, ...] | Ignored:
         """What the delivery says. Raises BadPayload naming the field."""
 
+    def archive(self, source: Source, commit: str) -> Archive:
+        """Where a builder would fetch a repository's source, as every delivery of it would say."""
+
 
 class BadSignature(Exception):
     """The delivery is unsigned, signed too weakly, or signed with none of our secrets."""
@@ -241,6 +244,106 @@ class Repository:
     private: bool
     default_branch: str
     html_url: str
+
+
+# ── what a forge is asked for when nothing has come ──────────────────────────────────────────────────────────────────
+
+
+@dataclass(frozen=True, slots=True)
+class ListedRef:
+    """A branch or tag as a forge lists it. `sha` is what its push tells as `after`: of an annotated tag the tag's
+    object; `commit` is then None where the list does not tell the commit behind it."""
+
+    name: str
+    sha: str
+    commit: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class RefList:
+    """All branches or tags of a repository. `etag` stands for them when they are asked for again (None: cannot);
+    not `is_whole`: there are more than may be read."""
+
+    refs: tuple[ListedRef, ...]
+    etag: str | None = None
+    is_whole: bool = True
+
+
+class RefReader(Protocol):
+    """What a forge is asked when pushes may have been missed. All raise `CallError`s."""
+
+    async def repository(self, full_name: str) -> Repository:
+        """The repository as it is now."""
+
+    async def refs(self, full_name: str, kind: RefKind, etag: str | None = None) -> RefList | None:
+        """All branches, or all tags; None where they are still those that `etag` stands for."""
+
+    async def commit_message(self, full_name: str, sha: str) -> str:
+        """A commit's message. `Vanished`: it is not there."""
+
+    async def commit_of_tag(self, full_name: str, tag_object: str) -> str:
+        """The commit that an annotated tag object finally points to."""
+
+
+@dataclass(frozen=True, slots=True)
+class HookLog:
+    """The log of a webhook's deliveries: its place in the forge's API, and whose credential reads it ("": the App)."""
+
+    place: str
+    full_name: str
+
+
+@dataclass(frozen=True, slots=True)
+class LoggedAttempt:
+    """One attempt at delivering a push. `guid` is the delivery id that the webhook's headers name; `told` says in the
+    forge's words how it ended."""
+
+    id: str
+    guid: str
+    is_delivered: bool
+    told: str
+
+
+@dataclass(frozen=True, slots=True)
+class LogPage:
+    """What a log tells of pushes, the newest first, down to where it was read before; `mark` says where for the next
+    time. `is_whole` is False where there was more than may be read at once.
+    """
+
+    attempts: tuple[LoggedAttempt, ...]
+    mark: str | None
+    is_whole: bool = True
+
+
+class DeliveryLog(Protocol):
+    """What a forge offers that keeps a log of deliveries and sends one again when asked. All raise `CallError`s.
+
+    `resends_at_once`: how many it may be asked for together.
+    """
+
+    @property
+    def resends_at_once(self) -> int:
+        """How many deliveries it may be asked for at one look."""
+
+    def owners(self, full_names: Sequence[str]) -> tuple[str, ...]:
+        """Everything that may have a webhook for those repositories: themselves, their organisations, the App ("")."""
+
+    async def hooks(self, owner: str, url: str) -> tuple[HookLog, ...]:
+        """The webhooks of a repository, organisation or App that lead to `url`. `Refused` and `Vanished`: the
+        credential may not list them."""
+
+    async def attempts(self, hook: HookLog, mark: str | None) -> LogPage:
+        """The log since `mark`, or as far back as the forge keeps it."""
+
+    async def redeliver(self, hook: HookLog, attempt: str) -> None:
+        """Ask for a delivery once more. `Refused` and `Vanished`: it never will be sent."""
+
+
+@dataclass(frozen=True, slots=True)
+class NotOffered:
+    """The forge has no such thing; `reason` is one clause for people."""
+
+    reason: str
 
 
 # ── the store ────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -532,3 +635,85 @@ class Counts:
     builds: Mapping[str, int]
     statuses: int
     oldest_seconds: float
+
+
+# ── rounds: what goes and looks for pushes that never arrived ────────────────────────────────────────────────────────
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """A round that is this instance's to go until its lease ends. Only `begin_round` makes one, every save shows it."""
+
+    name: str
+    token: int
+
+
+@dataclass(frozen=True, slots=True)
+class Watched:
+    """One subject of a round (a repository, a log): when it was looked at, and when it is to be again.
+
+    `note` is what people should know and need not mend, `trouble` why the last look failed; "" where there is none.
+    """
+
+    subject: str
+    looked_at: datetime
+    due: datetime
+    note: str = ""
+    trouble: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class RoundProgress:
+    """What came of a turn: how many subjects were looked at, what was found, in words, when the next turn is due."""
+
+    due: datetime
+    looked: int
+    found: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class RoundReport:
+    """How a round stands. `looked` counts the last turn's subjects, `found` everything since ever."""
+
+    name: str
+    started_at: datetime | None
+    finished_at: datetime | None
+    looked: int
+    found: int
+    found_at: datetime | None
+    found_what: str
+    notes: tuple[str, ...] = ()
+    troubles: tuple[str, ...] = ()
+
+
+class RoundStore(Protocol):
+    """What rounds ask of the store. Every method is one transaction; all raise StoreUnavailable."""
+
+    async def begin_round(
+        self, name: str, owner: str, now: datetime, lease: timedelta, *, at_once: bool = False
+    ) -> Turn | None:
+        """Take a round's turn if it is due (or `at_once`) and no instance has it; None otherwise."""
+
+    async def renew_round(self, turn: Turn, until: datetime) -> None:
+        """Lengthen the lease of a turn. Raises ClaimLost."""
+
+    async def finish_round(self, turn: Turn, progress: RoundProgress, now: datetime) -> None:
+        """Give a turn back. Raises ClaimLost."""
+
+    async def save_watched(self, turn: Turn, seen: Watched, state: str) -> None:
+        """Remember what was seen of a subject; `state` is the round's own. Raises ClaimLost."""
+
+    async def watched(self, name: str) -> tuple[Watched, ...]:
+        """Every subject that a round has looked at."""
+
+    async def watched_state(self, name: str, subject: str) -> str | None:
+        """What a round remembers of a subject; None for one that it has never looked at."""
+
+    async def round_reports(self) -> tuple[RoundReport, ...]:
+        """How every round stands, by name."""
+
+    async def recorded_deliveries(self, forge: str, guids: Sequence[str]) -> frozenset[str]:
+        """Those of the delivery ids that have been recorded."""
+
+    async def recorded_heads(self, forge: str, repository_id: str) -> Mapping[str, str | None]:
+        """What each ref of a repository points to by what was recorded; None for one that was deleted."""

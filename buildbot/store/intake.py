@@ -168,7 +168,10 @@ def _standing(connection: Connection, push: PushEvent) -> Standing:
     planned = connection.execute(_PLANS, ref)
     running = connection.execute(_UNFINISHED, ref)
     return Standing(
-        moves=tuple(Move(row.position, row.before_sha, row.after_sha, row.pushed_at) for row in reversed(known)),
+        moves=tuple(
+            Move(row.position, row.before_sha, row.after_sha, row.pushed_at, bool(row.is_swept))
+            for row in reversed(known)
+        ),
         plans={row.rule: LastPlan(row.position, row.commit_sha, codec.read_texts(row.image_tags)) for row in planned},
         unfinished=tuple(_unfinished(row) for row in running),
     )
@@ -196,6 +199,7 @@ def _write_move(connection: Connection, push: PushEvent, move: Move, standing: S
         "before_sha": move.before,
         "after_sha": move.after,
         "pushed_at": move.pushed_at,
+        "is_swept": int(move.is_swept),
         "recorded_at": now,
         "replaced_at": None if is_head else now,
     }

@@ -3,16 +3,19 @@ ever."""
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from sqlalchemy import ColumnElement, Connection, Table, delete, exists, select
 
+from buildbot.store import rounds
 from buildbot.store.tables import builds, commit_statuses, deliveries, moves, steps, strays
 
 MOST_AT_ONCE = 500
 """Builds forgotten in one transaction, so that nobody waits long for it."""
 
 MOST_OTHERS_AT_ONCE = 5000
+LONGEST_UNWATCHED = timedelta(days=30)
+"""How much longer than a build it is remembered what a round saw of a repository that no rule names any more."""
 
 
 def prune(connection: Connection, before: datetime) -> int:
@@ -28,6 +31,7 @@ def prune(connection: Connection, before: datetime) -> int:
     _forget(connection, deliveries, deliveries.c.received_at < before)
     _forget(connection, moves, moves.c.replaced_at < before)
     connection.execute(delete(strays).where(strays.c.finished_at < before))
+    rounds.forget(connection, before - LONGEST_UNWATCHED)
     return len(ids)
 
 

@@ -29,12 +29,16 @@ from buildbot.ports import (
     Rebuilt,
     Recorded,
     Recording,
+    RoundProgress,
+    RoundReport,
     StatusProgress,
     StoreUnavailable,
     Stray,
+    Turn,
+    Watched,
     Wording,
 )
-from buildbot.store import claims, instances, intake, keys, listening, people, retention, statements, statuses
+from buildbot.store import claims, instances, intake, keys, listening, people, retention, rounds, statements, statuses
 from buildbot.store.database import first_line, in_short, open_database
 from buildbot.store.group_commit import CommitLost, GroupCommit, WriterClosed
 
@@ -44,7 +48,7 @@ READERS = 4
 
 
 class SqlStore:
-    """`ports.Store` on SQLite or PostgreSQL."""
+    """`ports.Store` and `ports.RoundStore` on SQLite or PostgreSQL."""
 
     def __init__(self, url: str) -> None:
         """Open the database and bring its schema up to date. Raises BadDatabase."""
@@ -140,6 +144,35 @@ class SqlStore:
 
     async def listen(self, on_news: Callable[[], None]) -> None:
         await listening.listen(self._reading, on_news)
+
+    async def begin_round(
+        self, name: str, owner: str, now: datetime, lease: timedelta, *, at_once: bool = False
+    ) -> Turn | None:
+        return await self._write(rounds.begin, name, owner, now, lease, at_once=at_once)
+
+    async def renew_round(self, turn: Turn, until: datetime) -> None:
+        await self._write(rounds.renew, turn, until)
+
+    async def finish_round(self, turn: Turn, progress: RoundProgress, now: datetime) -> None:
+        await self._write(rounds.finish, turn, progress, now)
+
+    async def save_watched(self, turn: Turn, seen: Watched, state: str) -> None:
+        await self._write(rounds.save, turn, seen, state)
+
+    async def watched(self, name: str) -> tuple[Watched, ...]:
+        return await self._read(rounds.all_watched, name)
+
+    async def watched_state(self, name: str, subject: str) -> str | None:
+        return await self._read(rounds.state_of, name, subject)
+
+    async def round_reports(self) -> tuple[RoundReport, ...]:
+        return await self._read(rounds.reports)
+
+    async def recorded_deliveries(self, forge: str, guids: Sequence[str]) -> frozenset[str]:
+        return await self._read(rounds.recorded_deliveries, forge, guids)
+
+    async def recorded_heads(self, forge: str, repository_id: str) -> Mapping[str, str | None]:
+        return await self._read(rounds.recorded_heads, forge, repository_id)
 
     async def _write(
         self,

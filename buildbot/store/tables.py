@@ -102,6 +102,7 @@ moves = Table(
     Column("pushed_at", UtcTime),
     Column("recorded_at", UtcTime, nullable=False),
     Column("replaced_at", UtcTime),
+    Column("is_swept", Integer),
     Index("moves_of_ref", "forge", "repository_id", "ref", "position"),
     Index("moves_by_end", "replaced_at"),
 )
@@ -229,4 +230,32 @@ commit_statuses = Table(
     UniqueConstraint("forge", "repository_id", "sha", "context_key", name="commit_statuses_once"),
     Index("commit_statuses_by_due", "due"),
     Index("commit_statuses_of_build", "owner"),
+)
+
+rounds = Table(
+    "rounds",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("owner", Text),
+    Column("token", BigInteger, nullable=False, default=0),
+    Column("leased_until", UtcTime),
+    Column("due", UtcTime),
+    Column("started_at", UtcTime),
+    Column("finished_at", UtcTime),
+    Column("looked", Integer, nullable=False, default=0),
+    Column("found", BigInteger, nullable=False, default=0),
+    Column("found_at", UtcTime),
+    Column("found_what", Text, nullable=False, default=""),
+)
+
+watched = Table(
+    "watched",
+    metadata,
+    Column("round_name", Text, primary_key=True),
+    Column("subject", Text, primary_key=True),
+    Column("looked_at", UtcTime, nullable=False),
+    Column("due", UtcTime, nullable=False),
+    Column("note", Text, nullable=False, default=""),
+    Column("trouble", Text, nullable=False, default=""),
+    Column("state", Text, nullable=False),
 )

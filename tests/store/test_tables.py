@@ -17,7 +17,7 @@ from buildbot.ports import BuildFilter, StatusProgress, Stray
 from buildbot.store.sql_store import SqlStore
 from tests.store.world import API, DOCS, LEASE, World, ended_as, sent
 
-SMALL = {"claims", "strays", "counters"}
+SMALL = {"claims", "strays", "counters", "watched"}
 """Tables with a row for each repository or fewer: reading them whole costs nothing."""
 
 
