@@ -109,7 +109,8 @@ def webhook_reader(config: ForgeConfig) -> Webhook:
         case ForgeKind.GITLAB:
             return GitLabWebhook(forge=config.key, url=config.url)
         case ForgeKind.GITEA | ForgeKind.FORGEJO:
-            return GiteaWebhook(forge=config.key, url=config.url)
+            is_forgejo = config.kind is ForgeKind.FORGEJO
+            return GiteaWebhook(forge=config.key, url=config.url, is_forgejo=is_forgejo)
         case ForgeKind.BITBUCKET:
             return BitbucketWebhook(forge=config.key, url=config.url)
         case ForgeKind.BITBUCKET_DATACENTER:

@@ -74,17 +74,25 @@ class Conversation:
         """The API's host, for people and for names."""
         return self._exchange.host
 
-    async def ask(self, full_name: str, method: str, path: str, body: Mapping[str, object] | None = None) -> Answer:
+    async def ask(
+        self,
+        full_name: str,
+        method: str,
+        path: str,
+        body: Mapping[str, object] | None = None,
+        *,
+        etag: str | None = None,
+    ) -> Answer:
         """Send one request about a repository ("" for none) and return its answer; a refused credential is renewed
         once, and raises CredentialRefused when that is of no use.
         """
         token = await self._auth.token(full_name)
-        answer = await self._exchange.send(method, path, token, body)
+        answer = await self._exchange.send(method, path, token, body, etag=etag)
         if not self._dialect.refuses_credential(answer):
             return answer
         fresh = await self._auth.renewed(full_name, token)
         if fresh is not None:
-            answer = await self._exchange.send(method, path, fresh, body)
+            answer = await self._exchange.send(method, path, fresh, body, etag=etag)
         if not self._dialect.refuses_credential(answer):
             return answer
         raise self._refused_credential(answer, full_name)
@@ -96,6 +104,21 @@ class Conversation:
     async def read_list(self, full_name: str, path: str, doing: str) -> Answer:
         """A GET that is answered 200 with a JSON list of objects."""
         return await self._tried(lambda: self._read_once(full_name, path, doing, lambda answer: answer.members))
+
+    async def list_unless(self, full_name: str, path: str, doing: str, etag: str | None) -> Answer | None:
+        """A JSON list of objects as `read_list` gives it; None where it is still what `etag` stands for (304)."""
+
+        async def once() -> Answer:
+            answer = await self.ask(full_name, "GET", path, etag=etag)
+            if answer.status == 304 and etag is not None:
+                return answer
+            if answer.status != 200:
+                raise self.failure(answer, doing)
+            _ = answer.members  # raises for anything else
+            return answer
+
+        answer = await self._tried(once)
+        return None if answer.status == 304 else answer
 
     async def look(self, full_name: str, path: str, doing: str) -> Answer:
         """A GET that may be answered 200 or 404 with any JSON, for the caller to tell apart."""

@@ -114,15 +114,17 @@ class Exchange:
         """The API's host, for people and for names."""
         return self._api_url.host
 
-    async def send(self, method: str, path: str, token: str, body: Mapping[str, object] | None = None) -> Answer:
+    async def send(
+        self, method: str, path: str, token: str, body: Mapping[str, object] | None = None, *, etag: str | None = None
+    ) -> Answer:
         """Send one request, redirects followed by hand, and return whatever is answered.
 
-        `path` starts with "/", is percent-encoded and may have a query. Raises Unreachable (nothing was sent),
-        Unanswered (it may have been), and Refused for a redirect elsewhere.
+        `path` starts with "/", is percent-encoded and may have a query. With an `etag` the answer may be 304. Raises
+        Unreachable (nothing was sent), Unanswered (it may have been), and Refused for a redirect elsewhere.
         """
         try:
             async with asyncio.timeout(self._seconds):
-                return await self._followed(method, self._url(path), token, body)
+                return await self._followed(method, self._url(path), token, body, etag)
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             raise _transport_failure(error, self.host) from error
         except TimeoutError as error:
@@ -176,9 +178,11 @@ class Exchange:
     def _url(self, path: str) -> httpx.URL:
         return httpx.URL(str(self._api_url).rstrip("/") + path)
 
-    async def _followed(self, method: str, url: httpx.URL, token: str, body: Mapping[str, object] | None) -> Answer:
+    async def _followed(
+        self, method: str, url: httpx.URL, token: str, body: Mapping[str, object] | None, etag: str | None
+    ) -> Answer:
         for _ in range(MOST_HOPS + 1):
-            answer = await self._once(method, url, token, body)
+            answer = await self._once(method, url, token, body, etag)
             if answer.status not in REDIRECTS:
                 return answer
             url = self._own_target(url, answer.headers.get("location", ""))
@@ -193,8 +197,12 @@ class Exchange:
         # A proxy that ends TLS may have made it http: only the path is taken.
         return self._api_url.copy_with(raw_path=target.raw_path)
 
-    async def _once(self, method: str, url: httpx.URL, token: str, body: Mapping[str, object] | None) -> Answer:
+    async def _once(
+        self, method: str, url: httpx.URL, token: str, body: Mapping[str, object] | None, etag: str | None
+    ) -> Answer:
         headers = {"Content-Type": "application/json", "User-Agent": user_agent(), **self._dialect.headers(token)}
+        if etag is not None:
+            headers["If-None-Match"] = etag
         request = self._request(method, url, headers, None if body is None else json.dumps(body).encode())
         response = await self._client.send(request, stream=True, auth=None, follow_redirects=False)
         try:

@@ -130,6 +130,16 @@ def get_tag(call: Call) -> Response:
     return _ref(call, "refs/tags/", "Tag")
 
 
+def list_branches(call: Call) -> Response:
+    """`GET …/refs/branches`, paged."""
+    return _refs(call, "refs/heads/")
+
+
+def list_tags(call: Call) -> Response:
+    """`GET …/refs/tags`, paged."""
+    return _refs(call, "refs/tags/")
+
+
 def get_diffstat(call: Call) -> Response:
     """`GET …/diffstat/{newer}..{older}`: two dots with `topic=false`; paged, each page naming the next."""
     it = call.repository()
@@ -192,6 +202,8 @@ _ROUTES: tuple[tuple[str, str, Endpoint], ...] = (
     ("POST", "/commit/{sha}/statuses/build", create_status),
     ("GET", "/commit/{sha}/statuses", list_statuses),
     ("GET", "/commit/{sha}", get_commit),
+    ("GET", "/refs/branches", list_branches),
+    ("GET", "/refs/tags", list_tags),
     ("GET", "/refs/branches/{ref:path}", get_branch),
     ("GET", "/refs/tags/{ref:path}", get_tag),
     ("GET", "/diffstat/{spec}", get_diffstat),
@@ -235,6 +247,12 @@ def _ref(call: Call, prefix: str, kind: str) -> Response:
     if full not in it.refs:
         raise Refusal(404, f"{kind} {call.path('ref')} not found")
     return JSONResponse(payloads.ref(call.state, it, full, it.refs[full]))
+
+
+def _refs(call: Call, prefix: str) -> Response:
+    it = call.repository()
+    found = sorted((ref for ref in it.refs if ref.startswith(prefix)), key=lambda ref: it.resolve(ref).at, reverse=True)
+    return JSONResponse(_page(call, [payloads.ref(call.state, it, ref, it.refs[ref]) for ref in found]))
 
 
 def _page(call: Call, items: list[Json]) -> Json:

@@ -164,6 +164,14 @@ def browse(call: Call) -> Response:
     raise Refusal(404, message, "content.NoSuchPathException")
 
 
+def list_branches(call: Call) -> Response:
+    """`GET …/branches?orderBy=MODIFICATION`, those of the newest commits first."""
+    it = call.repository()
+    refs = [ref for ref in it.refs if ref.startswith("refs/heads/")]
+    newest = sorted(refs, key=lambda ref: it.resolve(ref).at, reverse=True)
+    return JSONResponse(_page(call, [payloads.branch(it, ref) for ref in newest]))
+
+
 def list_tags(call: Call) -> Response:
     """`GET …/tags?orderBy=MODIFICATION`, those of the newest commits first."""
     it = call.repository()
@@ -232,6 +240,7 @@ _ROUTES: tuple[tuple[str, str, Endpoint], ...] = (
     ("GET", "/changes", list_changes),
     ("GET", "/browse", browse),
     ("GET", "/browse/{path:path}", browse),
+    ("GET", "/branches", list_branches),
     ("GET", "/tags", list_tags),
     ("GET", "/archive", get_archive),
 )

@@ -63,6 +63,14 @@ def commit(one: Commit) -> Json:
     }
 
 
+def branch(it: Repository, ref: str) -> Json:
+    """A branch."""
+    latest = it.peel(it.refs[ref]).sha
+    name = ref.removeprefix("refs/heads/")
+    shown = {"id": ref, "displayId": name, "type": "BRANCH", "latestCommit": latest, "latestChangeset": latest}
+    return shown | {"isDefault": name == it.default_branch}
+
+
 def tag(it: Repository, ref: str) -> Json:
     """A tag; `hash` is its object, null where it is a lightweight one."""
     points_to = it.refs[ref]

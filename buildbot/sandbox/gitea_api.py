@@ -30,6 +30,7 @@ from buildbot.sandbox.gitea_state import ROLES, State, Token
 from buildbot.sandbox.packing import PACKERS
 
 API_PATH = "/api/v1"
+LARGEST_PAGE = 50
 NOT_FOUND = "The target couldn't be found."
 
 
@@ -59,6 +60,12 @@ class Call:
     def asks(self, name: str) -> bool:
         """Whether the query wants something that is there by default."""
         return self.request.query_params.get(name, "true").lower() in {"", "true", "1"}
+
+    def page(self, items: list[str]) -> list[str]:
+        """The page that `limit` and `page` ask for; a page holds fifty at most."""
+        asked = self.request.query_params
+        size, page = min(int(asked.get("limit", "30")), LARGEST_PAGE), max(int(asked.get("page", "1")), 1)
+        return items[(page - 1) * size : page * size]
 
     def signed_in(self) -> Token:
         """The caller's token."""
@@ -140,6 +147,23 @@ def get_branch(call: Call) -> Response:
     if f"refs/heads/{name}" not in it.refs:
         raise Refusal(404, NOT_FOUND, errors=[f"branch does not exist [name: {name}]"])
     return JSONResponse(payloads.branch(call.state, it, name, it.peel(it.refs[f"refs/heads/{name}"])))
+
+
+def list_branches(call: Call) -> Response:
+    """`GET /repos/{owner}/{name}/branches`."""
+    it = call.repository()
+    names = sorted(ref.removeprefix("refs/heads/") for ref in it.refs if ref.startswith("refs/heads/"))
+    heads = [(name, it.peel(it.refs[f"refs/heads/{name}"])) for name in call.page(names)]
+    shown = [payloads.branch(call.state, it, name, head) for name, head in heads]
+    return JSONResponse(shown, headers={"X-Total-Count": str(len(names))})
+
+
+def list_tags(call: Call) -> Response:
+    """`GET /repos/{owner}/{name}/tags`."""
+    it = call.repository()
+    names = sorted((ref.removeprefix("refs/tags/") for ref in it.refs if ref.startswith("refs/tags/")), reverse=True)
+    shown = [payloads.tag(call.state, it, name, it.refs[f"refs/tags/{name}"]) for name in call.page(names)]
+    return JSONResponse(shown, headers={"X-Total-Count": str(len(names))})
 
 
 def get_tag(call: Call) -> Response:
@@ -274,6 +298,8 @@ def nothing_here(_call: Call) -> Response:
 
 _REPOSITORY_ROUTES: tuple[tuple[str, str, Endpoint], ...] = (
     ("GET", "", get_repository),
+    ("GET", "/branches", list_branches),
+    ("GET", "/tags", list_tags),
     ("GET", "/branches/{branch:path}", get_branch),
     ("GET", "/tags/{tag:path}", get_tag),
     ("GET", "/git/tags/{sha}", get_annotated_tag),

@@ -9,7 +9,7 @@ its webhooks before it returns, one after the other, and says what was answered.
 `outbox` instead, and the caller may send them with `deliver` in any order, repeatedly, under another GUID or tampered
 with, or never. So a test decides what a network would leave to chance.
 
-Left out: organisations' hooks, pull requests, checks, and every event but `ping`, `push`, `create` and `delete`.
+Left out: pull requests, checks, and every event but `ping`, `push`, `create` and `delete`.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from __future__ import annotations
 import asyncio
 import uuid
 from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import replace
 from datetime import datetime
 
 import httpx
@@ -50,6 +51,8 @@ Push = PushOf[Delivery, Attempt]
 
 class GitHub(Pushing[Delivery, Attempt]):
     """The sandbox. `url` is where it is reached and may be changed, say once a server knows its port."""
+
+    most_tags_announced = 3
 
     def __init__(
         self,
@@ -204,6 +207,19 @@ class GitHub(Pushing[Delivery, Attempt]):
             self.ping(hook)
         return hook
 
+    def add_organisation_hook(self, login: str, url: str, *, secret: str | None = None) -> Hook:
+        """A hook of an organisation, which hears of pushes to all of its repositories."""
+        id_ = next(self.state.ids)
+        hook = Hook(id_, url, self.state.now(), secret, events=("push",), organization=self.person(login).login)
+        self.state.hooks.append(hook)
+        return hook
+
+    def switch_off(self, hook: Hook) -> Hook:
+        """Switch a hook off: nothing is sent to it, nor written in its log, until it is added again."""
+        off = replace(hook, active=False)
+        self.state.hooks[self.state.hooks.index(hook)] = off
+        return off
+
     def ping(self, hook: Hook) -> Delivery:
         """GitHub's greeting to a new hook, put in the outbox. An App's tells of no repository."""
         site = self.state.site
@@ -248,7 +264,7 @@ class GitHub(Pushing[Delivery, Attempt]):
         for hook in self.state.hooks:
             if not hook.hears(event):
                 continue
-            if hook.repository_id == it.id:
+            if hook.repository_id == it.id or (hook.organization or "").lower() == it.owner.login.lower():
                 yield hook, {}
             elif hook.app_id and (found := self.accounts.installation_on(hook.app_id, it)):
                 yield hook, {"installation": payloads.installation(found.id)}

@@ -7,6 +7,7 @@ at a former name, 404 for what the caller may not see, and by kind of token 401,
 
 from __future__ import annotations
 
+import hashlib
 import json
 import secrets
 from collections.abc import Callable, Mapping
@@ -148,6 +149,7 @@ def api_app(state: State) -> Starlette:
     routes = [
         Route("/user", _answering(state, get_user)),
         Route("/app", _answering(state, get_app, by_app=True)),
+        Route("/app/hook/config", _answering(state, get_app_hook_config, by_app=True)),
         Route("/app/hook/deliveries", _answering(state, list_app_deliveries, by_app=True)),
         Route(
             "/app/hook/deliveries/{delivery:int}/attempts",
@@ -159,6 +161,10 @@ def api_app(state: State) -> Starlette:
             _answering(state, create_access_token, by_app=True),
             methods=["POST"],
         ),
+    ]
+    routes += [
+        Route("/orgs/{org}" + path, _answering(state, endpoint), methods=[method])
+        for method, path, endpoint in _ORGANISATION_ROUTES
     ]
     for prefix in ("/repos/{owner}/{name}", "/repositories/{id:int}"):
         routes.append(Route(f"{prefix}/installation", _answering(state, get_installation, by_app=True)))
@@ -276,6 +282,31 @@ def get_ref(call: Call) -> Response:
     return ApiResponse({"ref": ref, "url": url, "object": payloads.git_object(call.state.site, it, it.refs[ref])})
 
 
+def list_matching_refs(call: Call) -> Response:
+    """`GET /repos/{owner}/{name}/git/matching-refs/{ref}`: all refs that begin so, without pages."""
+    it, start = call.repository("contents"), f"refs/{call.path('ref')}"
+    if not it.refs:
+        raise Refusal(409, "Git Repository is empty.")
+    site = call.state.site
+    return ApiResponse(
+        [
+            {"ref": ref, "url": f"{site.api(it)}/git/{ref}", "object": payloads.git_object(site, it, it.refs[ref])}
+            for ref in sorted(it.refs)
+            if ref.startswith(start)
+        ]
+    )
+
+
+def get_git_commit(call: Call) -> Response:
+    """`GET /repos/{owner}/{name}/git/commits/{sha}`: the commit's object, without what it changed."""
+    it = call.repository("contents")
+    found = it.commits.get(call.path("sha"))
+    if found is None:
+        raise Refusal(404, NOT_FOUND)
+    shown = payloads.commit(call.state.site, it, found)
+    return ApiResponse({"sha": found.sha, **shown["commit"], "parents": shown["parents"]})
+
+
 def get_tag(call: Call) -> Response:
     """`GET /repos/{owner}/{name}/git/tags/{sha}`: an annotated tag's object."""
     it = call.repository("contents")
@@ -362,6 +393,31 @@ def redeliver(call: Call) -> Response:
     return _redelivered(call, [_repository_hook(call, "write")])
 
 
+def list_organisation_hooks(call: Call) -> Response:
+    """`GET /orgs/{org}/hooks`: 404 without the scope `admin:org_hook`."""
+    org = _organisation(call)
+    own = [hook.describe(f"{call.state.site.api_url}/orgs/{org}") for hook in call.state.hooks if _is_of(hook, org)]
+    return ApiResponse(call.page(own))
+
+
+def list_organisation_deliveries(call: Call) -> Response:
+    """`GET /orgs/{org}/hooks/{hook}/deliveries`, newest first."""
+    return _deliveries_page(call, [_organisation_hook(call)])
+
+
+def redeliver_organisation(call: Call) -> Response:
+    """`POST /orgs/{org}/hooks/{hook}/deliveries/{delivery}/attempts`."""
+    return _redelivered(call, [_organisation_hook(call)])
+
+
+def get_app_hook_config(call: Call) -> Response:
+    """`GET /app/hook/config`: where the App's webhook leads."""
+    hooks = _app_hooks(call)
+    if not hooks:
+        raise Refusal(404, NOT_FOUND)
+    return ApiResponse(hooks[0].describe("")["config"])
+
+
 def list_app_deliveries(call: Call) -> Response:
     """`GET /app/hook/deliveries`, newest first."""
     return _deliveries_page(call, _app_hooks(call))
@@ -432,6 +488,8 @@ _REPOSITORY_ROUTES: tuple[tuple[str, str, Endpoint], ...] = (
     ("GET", "/commits/{ref:path}", get_commit),
     ("GET", "/branches/{branch:path}", get_branch),
     ("GET", "/git/ref/{ref:path}", get_ref),
+    ("GET", "/git/matching-refs/{ref:path}", list_matching_refs),
+    ("GET", "/git/commits/{sha}", get_git_commit),
     ("GET", "/git/tags/{sha}", get_tag),
     ("GET", "/contents/{path:path}", get_contents),
     ("GET", "/compare/{basehead:path}", compare),
@@ -440,6 +498,13 @@ _REPOSITORY_ROUTES: tuple[tuple[str, str, Endpoint], ...] = (
     ("GET", "/hooks", list_hooks),
     ("GET", "/hooks/{hook:int}/deliveries", list_hook_deliveries),
     ("POST", "/hooks/{hook:int}/deliveries/{delivery:int}/attempts", redeliver),
+)
+
+
+_ORGANISATION_ROUTES: tuple[tuple[str, str, Endpoint], ...] = (
+    ("GET", "/hooks", list_organisation_hooks),
+    ("GET", "/hooks/{hook:int}/deliveries", list_organisation_deliveries),
+    ("POST", "/hooks/{hook:int}/deliveries/{delivery:int}/attempts", redeliver_organisation),
 )
 
 
@@ -452,13 +517,26 @@ def _answering(state: State, endpoint: Endpoint, *, by_app: bool = False) -> Cal
         }
         try:
             await _admit(call, headers, by_app=by_app)
-            response = endpoint(call)
+            response = _unless_known(call, endpoint(call), headers)
         except Refusal as refusal:
             response = ApiResponse(refusal.body, refusal.status, refusal.headers)
         response.headers.update(headers)
         return response
 
     return answer
+
+
+def _unless_known(call: Call, response: Response, headers: dict[str, str]) -> Response:
+    """304 for what the caller has already; to somebody with a credential that costs nothing of the limit."""
+    if call.request.method != "GET" or response.status_code != HTTPStatus.OK:
+        return response
+    etag = f'W/"{hashlib.sha256(response.body).hexdigest()}"'
+    if call.request.headers.get("if-none-match") != etag:
+        response.headers["ETag"] = etag
+        return response
+    if call.credential is not None:
+        headers |= call.state.limits.give_back(call.caller)
+    return Response(status_code=HTTPStatus.NOT_MODIFIED, headers={"ETag": etag})
 
 
 async def _admit(call: Call, headers: dict[str, str], *, by_app: bool) -> None:
@@ -555,6 +633,25 @@ def _repository_hook(call: Call, needed: str) -> Hook:
     it = call.repository("repository_hooks", needed)
     wanted = int(call.path("hook"))
     found = [hook for hook in call.state.hooks if hook.id == wanted and hook.repository_id == it.id]
+    if not found:
+        raise Refusal(404, NOT_FOUND)
+    return found[0]
+
+
+def _organisation(call: Call) -> str:
+    credential = call.credential
+    if credential is None or not credential.scopes & {"admin:org_hook"}:
+        raise Refusal(404, NOT_FOUND)
+    return call.path("org")
+
+
+def _is_of(hook: Hook, org: str) -> bool:
+    return hook.organization is not None and hook.organization.lower() == org.lower()
+
+
+def _organisation_hook(call: Call) -> Hook:
+    org, wanted = _organisation(call), int(call.path("hook"))
+    found = [hook for hook in call.state.hooks if hook.id == wanted and _is_of(hook, org)]
     if not found:
         raise Refusal(404, NOT_FOUND)
     return found[0]

@@ -28,7 +28,7 @@ ContentType = Literal["json", "form"]
 
 @dataclass(frozen=True, slots=True)
 class Hook:
-    """Where events are sent: a repository's own hook, or an App's (then `app_id` is set)."""
+    """Where events are sent: a repository's hook, an organisation's or an App's, by which of the last is set."""
 
     id: int
     url: str
@@ -39,6 +39,7 @@ class Hook:
     active: bool = True
     repository_id: int | None = None
     app_id: int | None = None
+    organization: str | None = None
 
     def hears(self, event: str) -> bool:
         """The hook is on and subscribed to the event."""
@@ -48,7 +49,7 @@ class Hook:
         """The hook as `ping` and the API show it; `api` is the URL of what it belongs to."""
         config = {"content_type": self.content_type, "url": self.url, "insecure_ssl": "0"}
         shown = {
-            "type": "App" if self.app_id else "Repository",
+            "type": "App" if self.app_id else "Organization" if self.organization else "Repository",
             "id": self.id,
             "name": "web",
             "active": self.active,
@@ -89,7 +90,8 @@ class Delivery:
     @property
     def headers(self) -> dict[str, str]:
         """GitHub's headers; the signatures only if the hook has a secret, over the body as sent."""
-        hook, target = self.hook, "integration" if self.hook.app_id else "repository"
+        hook = self.hook
+        target = "integration" if hook.app_id else "organization" if hook.organization else "repository"
         form = hook.content_type == "form"
         return {
             "Accept": "*/*",
@@ -98,7 +100,7 @@ class Delivery:
             "X-GitHub-Delivery": self.guid,
             "X-GitHub-Event": self.event,
             "X-GitHub-Hook-ID": str(hook.id),
-            "X-GitHub-Hook-Installation-Target-ID": str(hook.app_id or hook.repository_id),
+            "X-GitHub-Hook-Installation-Target-ID": str(hook.app_id or hook.repository_id or hook.id),
             "X-GitHub-Hook-Installation-Target-Type": target,
             **(signatures(hook.secret, self.body) if hook.secret else {}),
             **dict(self.enterprise_headers),

@@ -43,6 +43,12 @@ class RateLimits:
             "x-ratelimit-resource": "core",
         }
 
+    def give_back(self, caller: str) -> dict[str, str]:
+        """The caller's last call did not count; the headers that say so."""
+        self.used[caller] -= 1
+        used = str(min(self.used[caller], self.limit))
+        return {"x-ratelimit-remaining": str(max(self.limit - self.used[caller], 0)), "x-ratelimit-used": used}
+
     def use_up(self, caller: str, now: datetime) -> None:
         """The caller has made all the calls of this hour."""
         self.spend(caller, now)

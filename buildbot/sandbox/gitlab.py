@@ -4,8 +4,7 @@ The API lies under `/api/v4`, projects below groups of any depth, archives at th
 redirects and signs as GitLab 19.1 does, and `faults` lets the network and the instance fail. What users do (`pushing`)
 sends its webhooks before it returns, or keeps them in `outbox`.
 
-Left out: pipelines behind statuses, groups' own hooks, merge requests, limits of archives, and the rule that a push of
-more than three branches or tags sends no hooks: here a push moves one ref.
+Left out: pipelines behind statuses, groups' own hooks, merge requests, and limits of archives.
 """
 
 from __future__ import annotations
@@ -38,6 +37,8 @@ Push = PushOf[Delivery, Attempt]
 
 class GitLab(Pushing[Delivery, Attempt]):
     """The sandbox. `url` is where it is reached and may be changed, say once a server knows its port."""
+
+    most_tags_announced = 3
 
     def __init__(
         self,

@@ -168,6 +168,14 @@ def get_branch(call: Call) -> Response:
     return JSONResponse(payloads.branch(call.state, it, name, it.peel(it.refs[f"refs/heads/{name}"])))
 
 
+def list_branches(call: Call) -> Response:
+    """`GET /projects/:id/repository/branches`."""
+    it = call.project()
+    names = sorted(ref.removeprefix("refs/heads/") for ref in it.refs if ref.startswith("refs/heads/"))
+    heads = [(name, it.peel(it.refs[f"refs/heads/{name}"])) for name in call.page(names)]
+    return JSONResponse([payloads.branch(call.state, it, name, head) for name, head in heads])
+
+
 def list_tags(call: Call) -> Response:
     """`GET /projects/:id/repository/tags`, the newest commits first."""
     it = call.project()
@@ -314,6 +322,7 @@ _ROUTES: tuple[tuple[str, str, Endpoint], ...] = (
     ("GET", "/user", get_user),
     ("GET", "/personal_access_tokens/self", get_own_token),
     ("GET", "/projects/:project", get_project),
+    ("GET", "/projects/:project/repository/branches", list_branches),
     ("GET", "/projects/:project/repository/branches/:branch", get_branch),
     ("GET", "/projects/:project/repository/tags", list_tags),
     ("GET", "/projects/:project/repository/tags/:tag", get_tag),

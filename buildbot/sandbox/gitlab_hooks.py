@@ -131,11 +131,16 @@ class Attempt:
             "id": self.id,
             "url": self.delivery.hook.url,
             "trigger": "tag_push_hooks" if self.delivery.event == "Tag Push Hook" else "push_hooks",
+            "request_headers": self._shown_headers(),
             "request_data": self.delivery.payload,
             "response_status": str(self.status_code) if self.status_code > 0 else "internal error",
             "response_body": self.answer,
             "execution_duration": 0.1,
         }
+
+    def _shown_headers(self) -> dict[str, str]:
+        sent = self.delivery.headers(self.delivered_at)
+        return {name: "[REDACTED]" if name == "X-Gitlab-Token" else value for name, value in sent.items()}
 
 
 class HookSender:

@@ -13,7 +13,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Generic, TypeVar
+from typing import ClassVar, Generic, TypeVar
 
 from buildbot.sandbox.git_repository import NO_COMMIT, Change, Person, RefUpdate, Repository, full_ref
 
@@ -52,6 +52,9 @@ class Push(Generic[D, A]):
 
 class Pushing(ABC, Generic[D, A]):
     """What users do to a forge's repositories. `D` is the forge's delivery, `A` its attempt at sending one."""
+
+    most_tags_announced: ClassVar[int | None] = None
+    """Of how many tags in one push the forge tells; None: of any number. Of more it tells nothing at all."""
 
     def __init__(self) -> None:
         self.outbox: list[D] = []
@@ -156,6 +159,20 @@ class Pushing(ABC, Generic[D, A]):
         if annotated:
             target = it.annotate(name, target, f"{name}\n", self.person(by), self.now()).sha
         return await self.push_ref(it, f"refs/tags/{name}", target, by=by, force=force, deliver=deliver)
+
+    async def push_tags(
+        self, repository: Repository | str, *names: str, annotated: bool = False, by: str = "ada", deliver: bool = True
+    ) -> list[Push[D, A]]:
+        """Tag the default branch's head with several names and push them together: of too many nothing is told."""
+        it = self.repository(repository)
+        is_told = self.most_tags_announced is None or len(names) <= self.most_tags_announced
+        pushes = [
+            await self.push_tag(it, name, annotated=annotated, by=by, deliver=deliver and is_told) for name in names
+        ]
+        if not is_told:
+            for delivery in (one for push in pushes for one in push.deliveries):
+                self.take_out(delivery)
+        return pushes if is_told else [Push(push.update, (), ()) for push in pushes]
 
     async def delete_ref(
         self, repository: Repository | str, ref: str, *, by: str = "ada", deliver: bool = True

@@ -15,6 +15,7 @@ from buildbot.ports import (
     BadSignature,
     CallError,
     CredentialRefused,
+    ListedRef,
     Refused,
     Unanswered,
     Unavailable,
@@ -378,3 +379,72 @@ async def test_no_error_tells_the_token(world: ForgeWorld) -> None:
             async with forge.archive(REPO, world.head):
                 pytest.fail("it fails")
         assert token not in str(caught.value)
+
+
+# What is asked when nothing was told
+
+
+async def listed(world: ForgeWorld, kind: RefKind) -> dict[str, ListedRef]:
+    found = await world.refs.refs(REPO, kind)
+    assert found is not None
+    assert found.is_whole
+    return {ref.name: ref for ref in found.refs}
+
+
+async def test_branches_are_listed_with_what_their_pushes_tell(world: ForgeWorld) -> None:
+    push = await world.sandbox.commit_and_push(REPO, ref="fix/#7-größe", deliver=False)
+    await world.sandbox.push_tag(REPO, "v1", deliver=False)
+    branches = await listed(world, RefKind.BRANCH)
+    assert branches == {
+        "main": ListedRef("main", world.head, world.head),
+        "fix/#7-größe": ListedRef("fix/#7-größe", push.after, push.sha),
+    }
+
+
+@pytest.mark.parametrize("annotated", [False, True])
+async def test_tags_are_listed_with_what_their_pushes_tell(world: ForgeWorld, annotated: bool) -> None:
+    world.add_hook(SECRET)
+    push = await world.sandbox.push_tag(REPO, "v1.2/rc#1", annotated=annotated, deliver=False)
+    tags = await listed(world, RefKind.TAG)
+    assert list(tags) == ["v1.2/rc#1"]
+    assert tags["v1.2/rc#1"].sha == world.read(push).after
+    assert tags["v1.2/rc#1"].commit in {push.sha, None}
+
+
+async def test_a_list_of_several_pages_is_read_to_its_end(world: ForgeWorld) -> None:
+    names = {f"v{number}" for number in range(130)}
+    for name in names:
+        await world.sandbox.push_tag(REPO, name, deliver=False)
+    assert await listed(world, RefKind.TAG) == {name: ListedRef(name, world.head, world.head) for name in names}
+
+
+async def test_a_repository_without_tags_has_none(world: ForgeWorld) -> None:
+    assert await listed(world, RefKind.TAG) == {}
+
+
+async def test_lists_that_cannot_be_had_say_why(world: ForgeWorld) -> None:
+    with pytest.raises(Vanished):
+        await world.refs.refs("acme/none", RefKind.BRANCH)
+
+
+async def test_a_commit_is_told_with_its_message(world: ForgeWorld) -> None:
+    push = await world.sandbox.commit_and_push(REPO, message="Mend it\n\n[skip ci]", deliver=False)
+    assert await world.refs.commit_message(REPO, push.sha) == "Mend it\n\n[skip ci]"
+    with pytest.raises((Vanished, Refused)):
+        await world.refs.commit_message(REPO, NO_SUCH)
+
+
+async def test_the_archive_is_where_a_delivery_would_say(world: ForgeWorld) -> None:
+    world.add_hook(SECRET)
+    push = await world.sandbox.commit_and_push(REPO, deliver=False)
+    read = world.read(push)
+    assert world.webhook.archive(read.source, push.sha) == read.archive
+
+
+async def test_more_than_three_tags_in_one_push_are_told_where_the_forge_tells_them(world: ForgeWorld) -> None:
+    world.add_hook(SECRET)
+    three = await world.sandbox.push_tags(REPO, "a1", "a2", "a3", deliver=False)
+    four = await world.sandbox.push_tags(REPO, "b1", "b2", "b3", "b4", deliver=False)
+    assert all(push.deliveries for push in three)
+    assert bool(four[0].deliveries) == (world.sandbox.most_tags_announced is None)
+    assert set(await listed(world, RefKind.TAG)) == {"a1", "a2", "a3", "b1", "b2", "b3", "b4"}

@@ -13,9 +13,10 @@ from typing import Any, ClassVar
 
 import httpx
 
+from buildbot.bootstrap import ForgeApi
 from buildbot.domain.push import Ignored, PushEvent
 from buildbot.domain.status import CommitStatus, StatusState
-from buildbot.ports import Forge, StatusTarget, Webhook
+from buildbot.ports import Forge, RefReader, StatusTarget, Webhook
 from buildbot.sandbox.faults import Faults
 from buildbot.sandbox.pushing import Push, Pushing
 
@@ -70,6 +71,13 @@ class ForgeWorld(ABC):
     @abstractmethod
     def token_of(self, login: str) -> str:
         """A new token of an account, good for whatever the account may do."""
+
+    @property
+    def refs(self) -> RefReader:
+        """The adapter as what is asked for branches and tags."""
+        reader = self.forge
+        assert isinstance(reader, ForgeApi)
+        return reader
 
     async def post(self, target: StatusTarget, status: CommitStatus) -> None:
         """Post a status with the adapter."""

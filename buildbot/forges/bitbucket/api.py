@@ -25,8 +25,9 @@ import httpx
 from buildbot.domain.push import RefKind, kind_of, name_of
 from buildbot.domain.status import CommitStatus, StatusState
 from buildbot.forges.auth import Auth
-from buildbot.forges.bitbucket import tree
+from buildbot.forges.bitbucket import refs, tree
 from buildbot.forges.bitbucket.credentials import TokenOwner, account_in
+from buildbot.forges.bitbucket.delivery_log import DELIVERY_LOG
 from buildbot.forges.bitbucket.dialect import BITBUCKET, SITE
 from buildbot.forges.bitbucket.names import checked, repository_path
 from buildbot.forges.bitbucket.refusals import is_repository_missing, words_of
@@ -35,7 +36,7 @@ from buildbot.forges.fields import Fields, shown
 from buildbot.forges.names import is_sha, quoted
 from buildbot.forges.paths import spelled_out
 from buildbot.forges.statuses import fitting_address, fitting_name, fitting_text
-from buildbot.ports import Refused, Repository, StatusTarget
+from buildbot.ports import RefList, Refused, Repository, StatusTarget
 
 DESCRIPTION_LIMIT = 255
 KEY_LIMIT = 40
@@ -52,6 +53,7 @@ class BitbucketApi:
     """
 
     forge = _FORGE
+    delivery_log = DELIVERY_LOG
 
     def __init__(
         self,
@@ -158,6 +160,14 @@ class BitbucketApi:
         """The source as a tar.gz with one top directory, in pieces as they come, with the bot's credential."""
         path = f"/{checked(full_name)}/get/{quoted(sha)}.tar.gz"
         return self._site.archive(full_name, path, f"the archive of {full_name} at {sha}")
+
+    async def refs(self, full_name: str, kind: RefKind, etag: str | None = None) -> RefList | None:
+        """All branches, or all tags; None where they are still those that `etag` stands for."""
+        return await refs.list_refs(self._talk, full_name, kind, etag)
+
+    async def commit_message(self, full_name: str, sha: str) -> str:
+        """A commit's message. `Vanished`: it is not there."""
+        return await refs.commit_message(self._talk, full_name, sha)
 
     async def user(self) -> TokenOwner:
         """Whose token it is. `Refused`: Bitbucket does not say, as it does only to a scope of its own."""

@@ -66,6 +66,10 @@ class BitbucketWebhook:
         source, pusher = self._source(delivery.within("repository")), _pusher(delivery.maybe_within("actor"))
         return told_by(self._push(change, source, pusher) for change in changes)
 
+    def archive(self, source: Source, commit: str) -> Archive:
+        """Where a builder would fetch a repository's source, as every delivery of it says."""
+        return archive_at(self._url, source, commit)
+
     def _push(self, change: Fields, source: Source, pusher: str | None) -> PushEvent | None:
         old, new = change.maybe_within("old"), change.maybe_within("new")
         ref = _ref(change, new or old)

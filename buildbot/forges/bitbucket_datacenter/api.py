@@ -20,10 +20,12 @@ from urllib.parse import unquote
 
 import httpx
 
+from buildbot.domain.push import RefKind
 from buildbot.domain.status import CommitStatus, StatusState
 from buildbot.forges.auth import Auth
 from buildbot.forges.bitbucket.credentials import TokenOwner
-from buildbot.forges.bitbucket_datacenter import tree
+from buildbot.forges.bitbucket_datacenter import refs, tree
+from buildbot.forges.bitbucket_datacenter.delivery_log import DELIVERY_LOG
 from buildbot.forges.bitbucket_datacenter.dialect import DATA_CENTER
 from buildbot.forges.bitbucket_datacenter.names import repository_path
 from buildbot.forges.bitbucket_datacenter.refusals import NO_PATH, is_called, is_repository_missing, words_of
@@ -33,7 +35,7 @@ from buildbot.forges.names import is_sha, quoted, quoted_whole
 from buildbot.forges.paths import spelled_out
 from buildbot.forges.push_fields import repository_number
 from buildbot.forges.statuses import fitting_address, fitting_name, fitting_text
-from buildbot.ports import Refused, Repository, StatusTarget, Vanished
+from buildbot.ports import RefList, Refused, Repository, StatusTarget, Vanished
 
 DESCRIPTION_LIMIT = 255
 KEY_LIMIT = 255
@@ -53,6 +55,7 @@ class BitbucketDataCenterApi:
     """
 
     forge = _FORGE
+    delivery_log = DELIVERY_LOG
 
     def __init__(
         self,
@@ -169,6 +172,14 @@ class BitbucketDataCenterApi:
         query = f"at={quoted(sha)}&format=tar.gz&prefix={TOP_DIRECTORY}/"
         path = f"{repository_path(full_name)}/archive?{query}"
         return self._talk.archive(full_name, path, f"the archive of {full_name} at {sha}")
+
+    async def refs(self, full_name: str, kind: RefKind, etag: str | None = None) -> RefList | None:
+        """All branches, or all tags; None where they are still those that `etag` stands for."""
+        return await refs.list_refs(self._talk, full_name, kind, etag)
+
+    async def commit_message(self, full_name: str, sha: str) -> str:
+        """A commit's message. `Vanished`: it is not there."""
+        return await refs.commit_message(self._talk, full_name, sha)
 
     async def user(self) -> TokenOwner:
         """Whose token it is. `Refused`: Bitbucket does not say."""

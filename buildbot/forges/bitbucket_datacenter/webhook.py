@@ -61,6 +61,10 @@ class BitbucketDataCenterWebhook:
         source = self._source(delivery.within("repository"))
         return told_by(self._push(delivery, change, source, tip) for change in changes)
 
+    def archive(self, source: Source, commit: str) -> Archive:  # noqa: ARG002  # the same for every commit
+        """Where a builder would fetch a repository's source, as every delivery of it says."""
+        return archive_at(self._url, source)
+
     def _push(self, delivery: Fields, change: Fields, source: Source, tip: Fields | None) -> PushEvent | None:
         ref = ref_in(change.within("ref"), "id")
         if not ref.startswith(BUILT_REFS):

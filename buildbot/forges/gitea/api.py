@@ -22,15 +22,16 @@ from buildbot.forges.auth import Auth
 from buildbot.forges.conversation import RETRY_PAUSE, Conversation, UserBudget, reading, sha_in, utc_now
 from buildbot.forges.exchange import Answer
 from buildbot.forges.fields import Fields, shown
-from buildbot.forges.gitea import tree
+from buildbot.forges.gitea import refs, tree
 from buildbot.forges.gitea.changed_paths import compared_paths
+from buildbot.forges.gitea.delivery_log import DELIVERY_LOG
 from buildbot.forges.gitea.dialect import GITEA
 from buildbot.forges.gitea.names import repository_path
 from buildbot.forges.gitea.refusals import words_of
 from buildbot.forges.names import is_sha, quoted
 from buildbot.forges.push_fields import repository_number
 from buildbot.forges.statuses import fitting_address, fitting_name, fitting_text
-from buildbot.ports import CallError, Refused, Repository, StatusTarget, Vanished
+from buildbot.ports import CallError, RefList, Refused, Repository, StatusTarget, Vanished
 
 DESCRIPTION_LIMIT = 1000  # no limit is known; these keep a mistake of ours small
 CONTEXT_LIMIT = 255
@@ -49,6 +50,8 @@ class GiteaApi:
 
     `api_url` is "{url}/api/v1". `retry_pause` is the first pause between tries of a read; later ones double.
     """
+
+    delivery_log = DELIVERY_LOG
 
     def __init__(
         self,
@@ -152,6 +155,14 @@ class GiteaApi:
         """
         path = f"{repository_path(full_name)}/archive/{quoted(sha)}.tar.gz"
         return self._talk.archive(full_name, path, f"the archive of {full_name} at {sha}")
+
+    async def refs(self, full_name: str, kind: RefKind, etag: str | None = None) -> RefList | None:
+        """All branches, or all tags; None where they are still those that `etag` stands for."""
+        return await refs.list_refs(self._talk, full_name, kind, etag)
+
+    async def commit_message(self, full_name: str, sha: str) -> str:
+        """A commit's message. `Vanished`: it is not there."""
+        return await refs.commit_message(self._talk, full_name, sha)
 
     async def user(self) -> TokenOwner:
         """Whose token it is. `Refused`: the token lacks the scope `read:user`."""

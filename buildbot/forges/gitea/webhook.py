@@ -52,9 +52,10 @@ class GiteaWebhook:
     find repositories ("https://codeberg.org").
     """
 
-    def __init__(self, *, forge: str, url: str) -> None:
+    def __init__(self, *, forge: str, url: str, is_forgejo: bool = False) -> None:
         self._forge = forge
         self._url = url.rstrip("/")
+        self._is_forgejo = is_forgejo
 
     def verifier(self, headers: Mapping[str, bytes], secrets: Sequence[bytes]) -> Verifier:
         """A running check of `X-Forgejo-Signature` or `X-Gitea-Signature`. Raises BadSignature when it cannot pass."""
@@ -90,6 +91,10 @@ class GiteaWebhook:
                 return Ignored("the event 'create' asks for no build; the push that comes along with it does")
             case _:
                 return Ignored(f"the event {shown(event)} asks for no build; only pushes do")
+
+    def archive(self, source: Source, commit: str) -> Archive:  # noqa: ARG002  # the same for every commit
+        """Where a builder would fetch a repository's source, as every delivery of it says."""
+        return archive_at(self._url, source, is_forgejo=self._is_forgejo)
 
     def _pushed(self, push: Fields) -> tuple[PushEvent, ...] | Ignored:
         ref = ref_in(push)

@@ -16,18 +16,21 @@ from datetime import datetime, timedelta
 
 import httpx
 
+from buildbot.domain.push import RefKind
 from buildbot.domain.status import DESCRIPTION_LIMIT, CommitStatus
 from buildbot.forges.auth import Auth, TokenAuth
 from buildbot.forges.conversation import RETRY_PAUSE, Conversation, UserBudget, reading, sha_in, utc_now
 from buildbot.forges.fields import Fields, shown
-from buildbot.forges.github import tree
+from buildbot.forges.github import refs, tree
+from buildbot.forges.github.app_auth import AppAuth
+from buildbot.forges.github.delivery_log import GitHubDeliveryLog
 from buildbot.forges.github.dialect import GITHUB
 from buildbot.forges.github.names import repository_path
 from buildbot.forges.github.refusals import words_of
 from buildbot.forges.names import is_sha, quoted
 from buildbot.forges.paths import spelled_out
 from buildbot.forges.statuses import fitting_address, fitting_name, fitting_text
-from buildbot.ports import Refused, Repository, StatusTarget, Vanished
+from buildbot.ports import RefList, Refused, Repository, StatusTarget, Vanished
 
 __all__ = ["Auth", "GitHubApi", "TokenAuth", "TokenOwner"]
 
@@ -68,6 +71,7 @@ class GitHubApi:
         )
         self._auth = auth
         self._budget = UserBudget(self._login, self._talk.host)
+        self.delivery_log = GitHubDeliveryLog(self._talk, auth if isinstance(auth, AppAuth) else None)
 
     async def credential(self, full_name: str) -> str:
         """ "installation:<id>", "user:<login>", or "token:<host>" where GitHub does not say whose token it is."""
@@ -164,6 +168,14 @@ class GitHubApi:
         """
         path = f"{repository_path(full_name)}/tarball/{quoted(sha)}"
         return self._talk.archive(full_name, path, f"the archive of {full_name} at {sha}")
+
+    async def refs(self, full_name: str, kind: RefKind, etag: str | None = None) -> RefList | None:
+        """All branches, or all tags; None where they are still those that `etag` stands for."""
+        return await refs.list_refs(self._talk, full_name, kind, etag)
+
+    async def commit_message(self, full_name: str, sha: str) -> str:
+        """A commit's message. `Vanished`: it is not there."""
+        return await refs.commit_message(self._talk, full_name, sha)
 
     async def user(self) -> TokenOwner:
         """Whose token it is (`GET /user`). `Refused`: GitHub does not say, as for an App's token."""

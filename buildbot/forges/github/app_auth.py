@@ -121,6 +121,10 @@ class AppAuth:
         except BadPayload as error:
             raise Unanswered(f"GitHub shows the App oddly: {error}") from error
 
+    async def ask(self, method: str, path: str) -> Answer:
+        """Ask as the App itself, not as one of its installations. Raises CredentialRefused for a wrong id or key."""
+        return await self._as_app(method, path)
+
     async def _renewed_in_time(self, full_name: str, held: _Token | None) -> str:
         try:
             fresh = await self._issue(full_name)

@@ -74,6 +74,10 @@ class GitHubWebhook:
             return Ignored(f"{shown(ref)} is neither a branch nor a tag")
         return (self._push(Fields(payload), ref),)
 
+    def archive(self, source: Source, commit: str) -> Archive:  # noqa: ARG002  # the same for every commit
+        """Where a builder would fetch a repository's source, as every delivery of it says."""
+        return archive_at(self._url, source)
+
     def _push(self, push: Fields, ref: str) -> PushEvent:
         repository, head = push.within("repository"), push.maybe_within("head_commit")
         source = self._source(repository)

@@ -25,7 +25,8 @@ from buildbot.forges.auth import Auth
 from buildbot.forges.conversation import RETRY_PAUSE, Conversation, UserBudget, reading, sha_in, utc_now
 from buildbot.forges.exchange import Answer
 from buildbot.forges.fields import Fields, shown
-from buildbot.forges.gitlab import tree
+from buildbot.forges.gitlab import refs, tree
+from buildbot.forges.gitlab.delivery_log import GitLabDeliveryLog
 from buildbot.forges.gitlab.dialect import GITLAB
 from buildbot.forges.gitlab.names import project_path
 from buildbot.forges.gitlab.refusals import MOVED, NO_COMMIT, NO_FILE, state_before, words_of
@@ -33,7 +34,7 @@ from buildbot.forges.names import is_sha, quoted_whole
 from buildbot.forges.paths import spelled_out
 from buildbot.forges.push_fields import repository_number
 from buildbot.forges.statuses import fitting_address, fitting_name, fitting_text
-from buildbot.ports import Refused, Repository, StatusTarget, Vanished
+from buildbot.ports import RefList, Refused, Repository, StatusTarget, Vanished
 
 DESCRIPTION_LIMIT = 255
 NAME_LIMIT = 255
@@ -74,6 +75,7 @@ class GitLabApi:
         )
         self._auth = auth
         self._budget = UserBudget(self._username, self._talk.host)
+        self.delivery_log = GitLabDeliveryLog(self._talk)
 
     async def credential(self, full_name: str) -> str:
         """ "user:<username>" (project and group tokens have users of their own), or "token:<host>" where untold."""
@@ -165,6 +167,14 @@ class GitLabApi:
         """The source as a tar.gz with one top directory, in pieces as they come, with the bot's credential."""
         path = f"{project_path(full_name)}/repository/archive.tar.gz?sha={quoted_whole(sha)}"
         return self._talk.archive(full_name, path, f"the archive of {full_name} at {sha}")
+
+    async def refs(self, full_name: str, kind: RefKind, etag: str | None = None) -> RefList | None:
+        """All branches, or all tags; None where they are still those that `etag` stands for."""
+        return await refs.list_refs(self._talk, full_name, kind, etag)
+
+    async def commit_message(self, full_name: str, sha: str) -> str:
+        """A commit's message. `Vanished`: it is not there."""
+        return await refs.commit_message(self._talk, full_name, sha)
 
     async def user(self) -> TokenOwner:
         """Whose token it is, with its scopes and end where it is one of GitLab's own (OAuth's do not show them)."""

@@ -36,7 +36,7 @@ from buildbot.forges.push_fields import BUILT_REFS, end_of_move, object_id, ref_
 from buildbot.ports import BadPayload, Verifier
 
 PUBLIC = 20
-_DELIVERY_IDS = ("Idempotency-Key", "X-Gitlab-Event-UUID", "webhook-id")
+DELIVERY_IDS = ("Idempotency-Key", "X-Gitlab-Event-UUID", "webhook-id")
 _KINDS = {"Push Hook": "push", "Tag Push Hook": "tag_push"}
 
 
@@ -58,7 +58,7 @@ class GitLabWebhook:
 
     def identify(self, headers: Mapping[str, bytes]) -> tuple[str, str]:
         """(delivery id, event): `Idempotency-Key`, which a resend keeps; older versions have `X-Gitlab-Event-UUID`."""
-        named = next((name for name in _DELIVERY_IDS if headers.get(name.lower())), None)
+        named = next((name for name in DELIVERY_IDS if headers.get(name.lower())), None)
         if named is None:
             raise BadPayload("the headers Idempotency-Key and X-Gitlab-Event-UUID are missing")
         return header_word(headers, named), header_line(headers, "X-Gitlab-Event")
@@ -76,6 +76,10 @@ class GitLabWebhook:
         if not ref.startswith(BUILT_REFS):
             return Ignored(f"{shown(ref)} is neither a branch nor a tag")
         return (self._push(push, ref),)
+
+    def archive(self, source: Source, commit: str) -> Archive:  # noqa: ARG002  # the same for every commit
+        """Where a builder would fetch a repository's source, as every delivery of it says."""
+        return archive_at(self._url, source)
 
     def _push(self, push: Fields, ref: str) -> PushEvent:
         source = self._source(push.within("project"))

@@ -30,7 +30,7 @@ class GiteaWorld(ForgeWorld):
         self.faults = sandbox.faults
         sandbox.add_repository(REPO)
         self.forge: GiteaApi = self.forge_with(sandbox.issue_token("ci-bot", collaborator=REPO))
-        self.webhook = GiteaWebhook(forge=self.name, url=sandbox.url)
+        self.webhook = GiteaWebhook(forge=self.name, url=sandbox.url, is_forgejo=sandbox.state.is_forgejo)
 
     def forge_with(self, token: str) -> GiteaApi:
         return GiteaApi(
