@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import NewType
 
-from buildbot.domain.push import RefKind, Source, kind_of, name_of, short
+from buildbot.domain.push import SWEEP, RefKind, Source, kind_of, name_of, short
 
 BuildId = NewType("BuildId", str)
 
@@ -242,6 +242,11 @@ class Build:
     rebuild_of: BuildId | None = None
     position: float = 0.0
     warning: str = ""
+
+    @property
+    def is_swept(self) -> bool:
+        """Found by the sweep: no delivery told of its push."""
+        return (self.delivery or "").startswith(f"{SWEEP}:")
 
     @property
     def is_final(self) -> bool:

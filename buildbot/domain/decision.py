@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from buildbot.domain.build import COMMIT_PLACEHOLDERS, Build, BuildId, BuildRequest, CancelReason, Goal, GoalKind
-from buildbot.domain.history import Late, Move, Next, Placement, Repetition, before_deletion, place
+from buildbot.domain.history import Late, Move, Next, Placement, Repetition, before_deletion, place, place_swept
 from buildbot.domain.lifecycle import cancelled_in_words
 from buildbot.domain.push import PushEvent, short
 from buildbot.domain.rule import Gap, Planned, Rule, RulePlan, Skipped, Supersede, plan_builds, planned
@@ -102,13 +102,23 @@ def judge(push: PushEvent, standing: Standing, rules: Sequence[Rule]) -> Verdict
         push = replace(push, before=before_deletion(standing.moves))
     elif push.before == push.after:
         return Verdict(Decision.IGNORED, f"{push.ref_name} did not move (before and after are the same)")
-    placement = place(standing.moves, push.before, push.after, push.pushed_at)
+    placement = _placed(push, standing.moves)
+    if placement is None:
+        return Verdict(Decision.IGNORED, f"{push.ref_name} was pushed again since the sweep looked at it")
     if isinstance(placement, Repetition):
-        return Verdict(Decision.REPEATED, f"this push to {push.ref_name} is known already")
-    move = Move(placement.position, push.before, push.after, push.pushed_at)
+        known, position = f"this push to {push.ref_name} is known already", placement.position
+        part = None if position is None else Move(position, push.before, push.after, push.pushed_at)
+        return Verdict(Decision.REPEATED, known, part)
+    move = Move(placement.position, push.before, push.after, push.pushed_at, push.is_swept)
     if push.is_deletion:
         return _judge_deletion(push, standing, placement, move)
     return _judge_push(push, standing, placement, move, covering)
+
+
+def _placed(push: PushEvent, moves: Sequence[Move]) -> Placement | None:
+    if push.is_swept:
+        return place_swept(moves, push.before, push.after)
+    return place(moves, push.before, push.after, push.pushed_at)
 
 
 def _judge_deletion(push: PushEvent, standing: Standing, placement: Placement, move: Move) -> Verdict:

@@ -12,22 +12,31 @@ from dataclasses import dataclass
 from datetime import datetime
 from itertools import pairwise
 
+LEAPS_REMEMBERED = 3
+"""How many of the newest moves are searched for swept ones when an older delivery arrives."""
+
 
 @dataclass(frozen=True, slots=True)
 class Move:
-    """One recorded move of a ref: before → after (None: the ref was, or is now, absent)."""
+    """One recorded move of a ref: before → after (None: the ref was, or is now, absent).
+
+    `is_swept`: seen at the forge, not told; it may be several pushes taken together.
+    """
 
     position: float
     before: str | None
     after: str | None
     pushed_at: datetime | None = None
+    is_swept: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Repetition:
-    """The push is a recorded move, seen again."""
+    """The push is a recorded move, seen again. `position` is where it is written down all the same, if it is not None:
+    it is the last of the pushes that a swept move took together, and its own beginning is news."""
 
     move: Move
+    position: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,13 +66,30 @@ def place(moves: Sequence[Move], before: str | None, after: str | None, pushed_a
         return Repetition(repeated)
     if pushed_at is not None and head.pushed_at is not None and pushed_at != head.pushed_at:
         if pushed_at < head.pushed_at:
+            if isinstance(part := _part_of_a_leap(moves, before, after), Repetition):
+                return part
             return Late(_position_by_time(moves, pushed_at))
         return Next(head.position + 1, gap=before != head.after)
     if before == head.after:
         return Next(head.position + 1, gap=False)
+    if part := _part_of_a_leap(moves, before, after):
+        return part
     if followers := [move for move in moves if move.before == after]:
         return Late(_position_before(moves, followers[-1]))
     return Next(head.position + 1, gap=True)
+
+
+def place_swept(moves: Sequence[Move], before: str | None, after: str | None) -> Repetition | Next | None:
+    """Where a move belongs that a look at the forge showed: the ref is at `after`, and was last known at `before`.
+
+    None where it has been recorded since to be at neither: then the look is older than what is known.
+    """
+    if not moves:
+        return Next(1.0, gap=False)
+    head = moves[-1]
+    if head.after == after:
+        return Repetition(head)
+    return Next(head.position + 1, gap=False) if head.after == before else None
 
 
 def before_deletion(moves: Sequence[Move]) -> str | None:
@@ -87,6 +113,20 @@ def _repeated(moves: Sequence[Move], before: str | None, after: str | None, push
     return next(
         (move for move in moves if (move.before, move.after, move.pushed_at) == (before, after, pushed_at)), None
     )
+
+
+def _part_of_a_leap(moves: Sequence[Move], before: str | None, after: str | None) -> Repetition | Late | None:
+    """Where a push belongs that arrives after a sweep took it together with others: the last of them led to where the
+    swept move led and is known, the first began where that began and is late."""
+    # Only shortly after the sweep: a branch may well return to a commit, and then it is another push.
+    leaps = [move for move in moves[-LEAPS_REMEMBERED:] if move.is_swept]
+    for leap in reversed(leaps):
+        if after is not None and leap.after == after:
+            return Repetition(leap, _position_before(moves, leap))
+    for leap in reversed(leaps):
+        if leap.before == before:
+            return Late(_position_before(moves, leap))
+    return None
 
 
 def _position_by_time(moves: Sequence[Move], pushed_at: datetime) -> float:

@@ -11,6 +11,8 @@ from datetime import datetime
 from enum import StrEnum
 
 SHORT_SHA_DIGITS = 7
+SWEEP = "sweep"
+"""The event, and how the delivery id begins, of a push that a look at the forge showed."""
 SKIP_MARKS = ("[skip ci]", "[ci skip]", "[skip build]")
 
 
@@ -61,7 +63,8 @@ class PushEvent:
     Both are None for a deletion that does not tell what was deleted: the event that Gitea sends for a branch.
     `commit` is what to build and to put the status on: an annotated tag's `after` is the tag object instead. It is
     None for a deletion and where the payload does not tell. `changed_paths` is a tuple only where the payload
-    proves the list complete. `pushed_at` is the forge's own clock, to be compared only with itself.
+    proves the list complete. `pushed_at` is the forge's own clock, to be compared only with itself. `is_swept`: nobody
+    told of it; a look at the forge showed that the ref is at `after`, and it was last known at `before`.
     """
 
     source: Source
@@ -76,6 +79,7 @@ class PushEvent:
     message: str | None = None
     pusher: str | None = None
     compare_url: str | None = None
+    is_swept: bool = False
 
     @property
     def is_deletion(self) -> bool:

@@ -6,15 +6,27 @@ No call leaves the bot before the answer: what the payload does not tell is foun
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
 
 import structlog
 
 from buildbot.domain.decision import judge
+from buildbot.domain.push import SWEEP, PushEvent
 from buildbot.engine.setup import Setup
 from buildbot.ports import Delivery, Recorded, Recording, Store
 from buildbot.telemetry import DELIVERIES
 
 log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Sighting:
+    """A push that a look at the forge showed: since when that is known, and when it is believed."""
+
+    push: PushEvent
+    first_seen: datetime
+    at: datetime
 
 
 class Intake:
@@ -28,7 +40,7 @@ class Intake:
         """Read, judge and record a delivery by the setup that it was proven by. Raises BadPayload naming the field,
         StoreUnavailable."""
         reading = setup.hooks[delivery.forge].webhook.read(delivery.event, delivery.payload)
-        recorded = await self._store.record(
+        return await self._record(
             Recording(
                 forge=delivery.forge,
                 guid=delivery.id,
@@ -39,10 +51,33 @@ class Intake:
                 wording=setup.wording,
             )
         )
-        DELIVERIES.labels(delivery.forge, recorded.decision).inc()
+
+    async def take_swept(self, seen: Sighting, setup: Setup) -> Recorded:
+        """Judge and record a push that nobody told of as if it had been told. Raises StoreUnavailable.
+
+        Its delivery id is made of what was seen and when: seen again after a crash it is the same delivery, and a ref
+        that comes to the same commit another time is another one.
+        """
+        push, first_seen = seen.push, seen.first_seen
+        place = f"{push.source.repository_id}:{push.ref}:{push.after}"
+        return await self._record(
+            Recording(
+                forge=push.source.forge,
+                guid=f"{SWEEP}:{place}:{first_seen:%Y%m%dT%H%M%S%fZ}",
+                event=SWEEP,
+                received_at=seen.at,
+                reading=(push,),
+                judge=lambda push, standing: judge(push, standing, setup.rules),
+                wording=setup.wording,
+            )
+        )
+
+    async def _record(self, recording: Recording) -> Recorded:
+        recorded = await self._store.record(recording)
+        DELIVERIES.labels(recording.forge, recorded.decision).inc()
         log.info(
             "delivery recorded",
-            event_kind=delivery.event,
+            event_kind=recording.event,
             decision=recorded.decision,
             because=recorded.reason,
             builds=[build.id for build in recorded.builds],

@@ -422,3 +422,46 @@ def test_in_whatever_order_a_deletion_arrives_nothing_before_it_is_built(order: 
     for place in order:
         ref.arrives(events[place])
     assert ref.alive() == [sha("d")]
+
+
+# ── pushes that a sweep found, and deliveries that come after it ─────────────────────────────────────────────────────
+
+
+def swept(before: str | None, after: str) -> PushEvent:
+    return push(before, after, is_swept=True)
+
+
+def test_a_swept_push_is_judged_like_one_that_was_told() -> None:
+    verdict = judge(swept("a", "b"), Standing(moves(("x", "a"))), [API])
+    assert (verdict.decision, len(verdict.builds)) == (Decision.PLANNED, 1)
+    assert verdict.move == Move(2.0, sha("a"), sha("b"), is_swept=True)
+
+
+def test_a_swept_push_whose_delivery_came_first_is_a_repetition() -> None:
+    verdict = judge(swept("a", "c"), Standing(moves(("a", "b"), ("b", "c"))), [API])
+    assert (verdict.decision, verdict.builds, verdict.move) == (Decision.REPEATED, (), None)
+
+
+def test_a_look_that_is_older_than_what_was_recorded_since_changes_nothing() -> None:
+    verdict = judge(swept("a", "b"), Standing(moves(("x", "a"), ("a", "c"))), [API])
+    assert (verdict.decision, verdict.builds, verdict.move) == (Decision.IGNORED, (), None)
+    assert verdict.reason == "main was pushed again since the sweep looked at it"
+
+
+@pytest.mark.parametrize("at", [None, 30])
+@pytest.mark.parametrize("rule", [API, KEEP])
+def test_the_deliveries_of_what_a_sweep_took_together_build_nothing_more_of_its_head(
+    rule: Rule, at: int | None
+) -> None:
+    found = judge(swept("a", "c"), Standing(moves(("x", "a"))), [rule])
+    assert found.move is not None
+    standing = Standing((*moves(("x", "a")), found.move), {rule.name: LastPlan(2.0, sha("c"), ("main", "sha-ccccccc"))})
+    last = judge(push("b", "c", at=at), standing, [rule])
+    assert (last.decision, last.builds) == (Decision.REPEATED, ())
+    assert last.move == Move(1.5, sha("b"), sha("c"), None if at is None else NOON + timedelta(seconds=at))
+    first = judge(push("a", "b", at=at), standing, [rule])
+    assert first.move is not None
+    assert first.move.position < found.move.position
+    assert not [
+        tag for build in first.builds if build.goal == Goal() for tag in build.request.image_tags if tag == "main"
+    ]

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from buildbot.domain.history import Late, Move, Next, Placement, Repetition, before_deletion, place
+from buildbot.domain.history import Late, Move, Next, Placement, Repetition, before_deletion, place, place_swept
 
 EPOCH = datetime(2026, 5, 4, 12, 0, tzinfo=UTC)
 
@@ -153,3 +153,85 @@ def test_whatever_was_recorded_a_push_is_new_only_after_the_head_and_late_only_b
             assert position not in [one.position for one in moves]
         case Next(position):
             assert position > head
+
+
+# ── moves that a sweep saw: several pushes taken together ────────────────────────────────────────────────────────────
+
+SWEPT = Move(2, "A", "D", is_swept=True)
+LEAPT = (move(1, None, "A", 10), SWEPT)
+LEAPT_ON = (*LEAPT, move(3, "D", "E", 50))
+LONG_AGO = (*LEAPT, *(move(3.0 + n, f"{n}", f"{n + 1}") for n in range(3)))
+
+
+@pytest.mark.parametrize(
+    ("moves", "before", "after", "second", "placement"),
+    [
+        # of A→B, B→C, C→D that were seen as A→D: the whole, the last, the first
+        (LEAPT, "A", "D", None, Repetition(SWEPT)),
+        (LEAPT, "A", "D", 20, Repetition(SWEPT)),
+        (LEAPT, "C", "D", 40, Repetition(SWEPT, 1.5)),
+        (LEAPT, "C", "D", None, Repetition(SWEPT, 1.5)),
+        (LEAPT, "A", "B", 20, Late(1.5)),
+        (LEAPT, "A", "B", None, Late(1.5)),
+        # once the last is written down, the one before it is late
+        ((*LEAPT[:1], move(1.5, "C", "D", 40), SWEPT), "B", "C", 30, Late(1.25)),
+        # the next push is the next move, also back to where it was
+        (LEAPT, "D", "E", 50, Next(3, gap=False)),
+        (LEAPT, "D", "A", None, Next(3, gap=False)),
+        (LEAPT, "D", None, None, Next(3, gap=False)),
+        (LEAPT, "X", "Y", None, Next(3, gap=True)),
+        # after it push times decide again, where they are known
+        (LEAPT_ON, "C", "D", 40, Repetition(SWEPT, 1.5)),
+        (LEAPT_ON, "A", "B", 20, Late(2.5)),
+        (LEAPT_ON, "A", "B", None, Late(1.5)),
+        (LEAPT_ON, "X", "D", 60, Next(4, gap=True)),
+        (LEAPT_ON, "E", "D", None, Next(4, gap=False)),
+        # long after it a branch may well come from where it was
+        (LONG_AGO, "A", "B", None, Next(6.0, gap=True)),
+        # deleted while nobody looked, and made again
+        (LEAPT, "A", None, None, Late(1.5)),
+    ],
+)
+def test_a_delivery_after_a_sweep_belongs_where_it_would_have_been(
+    moves: tuple[Move, ...], before: str | None, after: str | None, second: int | None, placement: Placement
+) -> None:
+    assert place(moves, before, after, at(second)) == placement
+
+
+@pytest.mark.parametrize(
+    ("moves", "before", "after", "placement"),
+    [
+        ((), None, "A", Next(1.0, gap=False)),
+        ((), "A", "B", Next(1.0, gap=False)),
+        (TIMED, "C", "D", Next(4, gap=False)),
+        (TIMED, "X", "C", Repetition(TIMED[2])),
+        (TIMED, None, "C", Repetition(TIMED[2])),
+        (TIMED, "B", "D", None),
+        (BACK_AND_FORTH, "A", "B", Next(3, gap=False)),
+        ((move(1, "A", None),), None, "B", Next(2, gap=False)),
+        ((move(1, "A", None),), "A", "B", None),
+    ],
+)
+def test_a_look_is_the_next_move_unless_something_was_recorded_meanwhile(
+    moves: tuple[Move, ...], before: str | None, after: str, placement: Placement | None
+) -> None:
+    assert place_swept(moves, before, after) == placement
+
+
+@given(st.permutations(range(4)), st.integers(1, 4), st.booleans())
+def test_deliveries_in_any_order_after_a_sweep_leave_its_head_where_it_was(
+    order: list[int], told: int, has_times: bool
+) -> None:
+    chain = "ABCDE"
+    hops = [(chain[n], chain[n + 1], at(10 * n) if has_times else None) for n in range(4)]
+    moves = [Move(1.0, "A", "E", is_swept=True)]
+    # The middle of a chain says nothing by itself, so what is told is its end, or it is told backwards.
+    for before, after, pushed_at in sorted((hops[n] for n in order[:told]), key=lambda hop: hop[1], reverse=True):
+        if not any(before in (one.after, one.before) or after in (one.before, one.after) for one in moves):
+            continue
+        placement = place(moves, before, after, pushed_at)
+        assert not isinstance(placement, Next)
+        position = placement.position
+        if position is not None:
+            moves = sorted([*moves, Move(position, before, after, pushed_at)], key=lambda one: one.position)
+    assert (moves[-1].after, moves[-1].is_swept) == ("E", True)
