@@ -42,6 +42,16 @@ UNFINISHED_BUILDS = Gauge("buildbot_builds", "Unfinished builds by phase", ["pha
 UNDELIVERED_STATUSES = Gauge("buildbot_statuses_due", "Statuses that wait to be posted", registry=REGISTRY)
 OLDEST_BUILD = Gauge("buildbot_oldest_build_seconds", "Age of the oldest unfinished build", registry=REGISTRY)
 INSTANCES = Gauge("buildbot_instances", "Instances that share the database, this one included", registry=REGISTRY)
+ROUND_LOOKS = Counter(
+    "buildbot_round_looks",
+    "Looks for pushes that never arrived, by how they ended",
+    ["round", "outcome"],
+    registry=REGISTRY,
+)
+ROUND_FOUND = Counter("buildbot_round_found", "What rounds found that had never arrived", ["round"], registry=REGISTRY)
+ROUND_AGE = Gauge(
+    "buildbot_round_age_seconds", "How long ago a round was last gone to its end", ["round"], registry=REGISTRY
+)
 STORE_UP = Gauge("buildbot_store_up", "1 while the store can be read, else 0", registry=REGISTRY)
 
 

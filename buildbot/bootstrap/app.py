@@ -18,10 +18,13 @@ from buildbot.engine.intake import Intake
 from buildbot.engine.listening import Listening
 from buildbot.engine.log_tail import LogTails
 from buildbot.engine.pacing import Clock, Share
+from buildbot.engine.redelivery import redeliveries
 from buildbot.engine.repository_pass import Memory, Tools
+from buildbot.engine.rounds import RoundLoop, going
 from buildbot.engine.running import Engine
 from buildbot.engine.setup import Current
 from buildbot.engine.status_loop import StatusLoop
+from buildbot.engine.sweep import sweeps
 from buildbot.web.app import create_app
 from buildbot.web.archives import archive_routes
 from buildbot.web.health import Health
@@ -46,6 +49,12 @@ def build_app(config: Config, clock: Clock | None = None) -> Starlette:
         builds.pulse.beat()
         statuses.pulse.beat()
 
+    intake = Intake(store, wake)
+    rounds = (
+        RoundLoop(redeliveries(store, current), store, clock, owner=owner, lease=lease),
+        RoundLoop(sweeps(store, intake, current), store, clock, owner=owner, lease=lease),
+    )
+
     @asynccontextmanager
     async def running() -> AsyncIterator[None]:
         async with AsyncExitStack() as stack:
@@ -55,12 +64,13 @@ def build_app(config: Config, clock: Clock | None = None) -> Starlette:
             await stack.enter_async_context(Attendance(store, owner, share, clock).running())
             await stack.enter_async_context(engine.running())
             await stack.enter_async_context(Listening(store, wake).running())
+            await stack.enter_async_context(going(rounds))
             yield
 
     routes = [
-        *WebhookEndpoint(Intake(store, wake), current, clock).routes(),
+        *WebhookEndpoint(intake, current, clock).routes(),
         *archive_routes(relay),
         *build_routes(store, current, tails, clock),
-        *Health(store, current.lines).routes(),
+        *Health(store, current.lines, clock.now).routes(),
     ]
     return create_app(routes, running)

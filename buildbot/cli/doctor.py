@@ -46,6 +46,7 @@ def doctor(config: ConfigFile = DEFAULT_FILE, as_json: AsJson = False) -> None:
 async def examine(config: Config, client: httpx.AsyncClient) -> AsyncIterator[Check]:
     """Everything there is to check, over this client, one call at a time."""
     from buildbot.bootstrap import adapters
+    from buildbot.cli.check_deliveries import check_deliveries
     from buildbot.cli.check_forge import check_forge
     from buildbot.cli.check_reach import check_reach, webhook_urls
     from buildbot.cli.check_registry import check_registry
@@ -55,6 +56,9 @@ async def examine(config: Config, client: httpx.AsyncClient) -> AsyncIterator[Ch
     for key, forge in config.forges.items():
         async for check in check_forge(forge, built.forges[key], config.rules, client, hooks.get(key)):
             yield check
+        if key in hooks and config.server.redeliver_every is not None:
+            async for check in check_deliveries(forge, built.forges[key], config.rules, hooks[key]):
+                yield check
     for key, registry in config.registries.items():
         async for check in check_registry(registry, built.registries[key], config.rules, client):
             yield check

@@ -18,10 +18,20 @@ from buildbot.cli.options import WRONG, fail
 from buildbot.config import Config
 from buildbot.domain.build import Build, BuildId
 from buildbot.engine.wording import StatusWording
-from buildbot.ports import BuildFilter, BuildStory, CallError, NoSuchBuild, NotPossible, Store, StoreUnavailable
+from buildbot.ports import (
+    BuildFilter,
+    BuildStory,
+    CallError,
+    NoSuchBuild,
+    NotPossible,
+    RoundStore,
+    Store,
+    StoreUnavailable,
+)
 
 if TYPE_CHECKING:
     from buildbot.bootstrap import Adapters
+    from buildbot.store.sql_store import SqlStore
 
 T = TypeVar("T")
 SEARCHED_BUILDS = 1000
@@ -48,6 +58,16 @@ def with_store(config: Config, work: Callable[[Store], Awaitable[T]]) -> T:
     """What `work` makes of the store. Ends the command with 1 where the store refuses, 2 where it cannot be opened."""
 
     async def working(store: Store) -> T:
+        return await work(store)
+
+    with _opened(config) as store, told():
+        return asyncio.run(working(store))
+
+
+def with_rounds(config: Config, work: Callable[[RoundStore], Awaitable[T]]) -> T:
+    """The same of what the store knows of rounds."""
+
+    async def working(store: RoundStore) -> T:
         return await work(store)
 
     with _opened(config) as store, told():
@@ -120,7 +140,7 @@ def told() -> Iterator[None]:
 
 
 @contextmanager
-def _opened(config: Config) -> Iterator[Store]:
+def _opened(config: Config) -> Iterator[SqlStore]:
     from buildbot.bootstrap import open_store
     from buildbot.store.database import BadDatabase
 

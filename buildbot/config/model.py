@@ -36,11 +36,16 @@ class RegistryKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """Where to listen (port 0: any free one), and how browsers and forges reach that, without a slash at the end."""
+    """Where to listen (port 0: any free one), and how browsers and forges reach that, without a slash at the end.
+
+    `redeliver_every` and `sweep_every`: how often pushes that never arrived are looked for; None: never.
+    """
 
     listen_host: str = "127.0.0.1"
     listen_port: int = 8080
     public_url: str | None = None
+    redeliver_every: timedelta | None = timedelta(minutes=5)
+    sweep_every: timedelta | None = timedelta(minutes=15)
 
 
 @dataclass(frozen=True, slots=True)

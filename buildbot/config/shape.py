@@ -66,6 +66,12 @@ CallTime = Annotated[str, AfterValidator(values.duration("0.1s", "10m")), _TIME]
 Interval = Annotated[str, AfterValidator(values.duration("0.01s", "1h")), _TIME]
 Limit = Annotated[str, AfterValidator(values.duration("0.01s", "365d")), _TIME]
 
+Every = Annotated[
+    str,
+    AfterValidator(values.duration_or_off("10s", "24h")),
+    WithJsonSchema({"anyOf": [{"type": "string", "pattern": durations.PATTERN}, {"const": values.OFF}]}),
+]
+
 Url = Annotated[str, AfterValidator(values.http_url)]
 Secret = Annotated[str, AfterValidator(values.secret)]
 AppId = Annotated[
@@ -86,6 +92,18 @@ class ServerTable(Table):
         "https://builds.example.com",
         "How forges, browsers and Quay's builders reach the bot. Statuses then link to the bot's page of the build "
         "instead of Quay's, and private source can be built.",
+    )
+    redeliver_every: Every = _optional(
+        "5m",
+        "5m",
+        "How often the log of deliveries is read where a forge keeps one (GitHub, GitLab), and failed pushes are asked "
+        "for again, also at start; off: never. Needs public_url, and a credential that may see webhooks.",
+    )
+    sweep_every: Every = _optional(
+        "15m",
+        "15m",
+        "How often branches and new tags of exactly named sources are compared with what was recorded, also at start; "
+        "off: never.",
     )
 
 

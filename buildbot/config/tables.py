@@ -20,7 +20,11 @@ def server(report: Report, document: Mapping[str, Any]) -> Server | None:
     if read is None:
         return None
     host, _, port = read.table.listen.rpartition(":")
-    return Server(host.strip("[]"), int(port), read.table.public_url or None)
+    redeliver_every, sweep_every = (
+        None if every == values.OFF else durations.parse(every)
+        for every in (read.table.redeliver_every, read.table.sweep_every)
+    )
+    return Server(host.strip("[]"), int(port), read.table.public_url or None, redeliver_every, sweep_every)
 
 
 def store(report: Report, document: Mapping[str, Any], secrets: Secrets) -> StoreConfig | None:

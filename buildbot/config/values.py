@@ -24,6 +24,7 @@ _ROBOT = re.compile(r"[a-z0-9][a-z0-9._-]*\+[a-z0-9_][a-z0-9._-]*")
 _HOST = re.compile(r"[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.%a-z]+\]")
 _PREFIX = re.compile(r"([A-Za-z0-9_-]+):(.*)", re.DOTALL)
 _STORES = ("sqlite", "postgresql")
+OFF = "off"
 
 
 def duration(at_least: str, at_most: str) -> Callable[[str], str]:
@@ -42,6 +43,12 @@ def duration(at_least: str, at_most: str) -> Callable[[str], str]:
         return text
 
     return check
+
+
+def duration_or_off(at_least: str, at_most: str) -> Callable[[str], str]:
+    """The check for a duration within bounds, or the word that says never."""
+    check = duration(at_least, at_most)
+    return lambda text: text if text == OFF else check(text)
 
 
 def number(at_least: float, at_most: float) -> Callable[[float], float]:

@@ -15,7 +15,7 @@ from datetime import timedelta
 
 from buildbot.domain.rule import Rule
 from buildbot.engine.pacing import Line
-from buildbot.engine.sites import ForgeSite, Hook, RegistrySite, StatusSite
+from buildbot.engine.sites import ForgeSite, Hook, RegistrySite, StatusSite, WatchedForge
 from buildbot.engine.wording import StatusWording
 
 RETENTION = timedelta(days=30)
@@ -26,7 +26,7 @@ class Setup:
     """Everything that one configuration decides, ready for use; forges and registries by their keys.
 
     `public_url` is how browsers and builders reach the bot, without a slash at the end; `retention` how long what has
-    ended is kept.
+    ended is kept. `redeliver_every` and `sweep_every`: how often pushes that never arrived are looked for; None: never.
     """
 
     rules: tuple[Rule, ...] = ()
@@ -34,7 +34,10 @@ class Setup:
     registries: Mapping[str, RegistrySite] = field(default_factory=dict)
     forges: Mapping[str, ForgeSite] = field(default_factory=dict)
     statuses: Mapping[str, StatusSite] = field(default_factory=dict)
+    watched: Mapping[str, WatchedForge] = field(default_factory=dict)
     public_url: str | None = None
+    redeliver_every: timedelta | None = None
+    sweep_every: timedelta | None = None
     retention: timedelta = RETENTION
 
     @property

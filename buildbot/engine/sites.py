@@ -7,7 +7,7 @@ from datetime import timedelta
 
 from buildbot.domain.lifecycle import Limits
 from buildbot.engine.pacing import Budget, Clock, Line, RegistryLine, Share
-from buildbot.ports import Forge, Registry, Webhook
+from buildbot.ports import DeliveryLog, Forge, NotOffered, RefReader, Registry, Webhook
 
 WRITE_BURST = 20
 
@@ -31,6 +31,17 @@ class ForgeSite:
     forge: Forge
     line: Line
     clone_url: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class WatchedForge:
+    """A forge as rounds use it: its branches and tags, its log of deliveries, how many looks a minute it is given."""
+
+    key: str
+    refs: RefReader
+    log: DeliveryLog | NotOffered
+    line: Line
+    looks_per_minute: int
 
 
 @dataclass(frozen=True, slots=True)

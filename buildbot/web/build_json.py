@@ -69,6 +69,7 @@ def _pushed(build: Build) -> dict[str, object]:
         "message": build.message,
         "pusher": build.pusher,
         "compare_url": build.compare_url,
+        "found_by": "sweep" if build.is_swept else None,
     }
 
 

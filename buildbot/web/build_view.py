@@ -114,6 +114,7 @@ def _pushed(build: Build) -> tuple[Fact, ...]:
         _commit(build),
         Fact("Message", cut(message, MESSAGE_LIMIT)),
         Fact("Pushed by", build.pusher or ""),
+        Fact("Found by the sweep", "no delivery told of this push" if build.is_swept else ""),
     ]
     if compare := web_address(build.compare_url):
         facts.append(Fact("Changes", "compare with what was there before", compare))

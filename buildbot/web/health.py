@@ -1,7 +1,8 @@
 """Is it alive, is it ready, what is it doing: the three questions of whoever runs it.
 
 Ready means that the store takes writes, since then no push is lost. A registry or forge that is away is named as
-degraded and does not make the bot unready: restarting it, or sending webhooks elsewhere, would help nobody.
+degraded and does not make the bot unready: restarting it, or sending webhooks elsewhere, would help nobody. It is also
+told when pushes that never arrived were last looked for, and what was found.
 
 Metrics are given whatever is wrong, since that is when they are looked at; what cannot be known then is no number.
 """
@@ -11,6 +12,8 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import Callable, Iterable
+from datetime import datetime
+from typing import Protocol
 
 import structlog
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
@@ -19,9 +22,10 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from buildbot.domain.build import BuildPhase
-from buildbot.engine.pacing import Line
-from buildbot.ports import Counts, Store, StoreUnavailable
-from buildbot.telemetry import OLDEST_BUILD, REGISTRY, STORE_UP, UNDELIVERED_STATUSES, UNFINISHED_BUILDS
+from buildbot.engine.pacing import Line, utc_now
+from buildbot.ports import Counts, RoundReport, RoundStore, Store, StoreUnavailable
+from buildbot.telemetry import OLDEST_BUILD, REGISTRY, ROUND_AGE, STORE_UP, UNDELIVERED_STATUSES, UNFINISHED_BUILDS
+from buildbot.web.round_json import round_as_json
 
 log = structlog.get_logger(__name__)
 
@@ -29,12 +33,22 @@ PATIENCE_SECONDS = 3.0
 UNFINISHED = tuple(phase for phase in BuildPhase if not phase.is_final)
 
 
+class WatchedStore(Store, RoundStore, Protocol):
+    """A store that knows of builds and of rounds."""
+
+
 class Health:
     """The routes. `lines` gives those to every registry, forge and credential that is known by now."""
 
-    def __init__(self, store: Store, lines: Callable[[], Iterable[Line]]) -> None:
+    def __init__(
+        self,
+        store: WatchedStore,
+        lines: Callable[[], Iterable[Line]],
+        now: Callable[[], datetime] = utc_now,
+    ) -> None:
         self._store = store
         self._lines = lines
+        self._now = now
 
     def routes(self) -> list[Route]:
         """The routes."""
@@ -65,16 +79,26 @@ class Health:
             return JSONResponse({"status": "not ready", "because": because, "degraded": degraded}, 503)
         except StoreUnavailable as away:
             return JSONResponse({"status": "not ready", "because": str(away), "degraded": degraded}, 503)
-        return JSONResponse({"status": "ready", "degraded": degraded})
+        rounds = await self._rounds()
+        degraded |= {one.name: "; ".join(one.troubles) for one in rounds if one.troubles}
+        told = {one.name: round_as_json(one) for one in rounds}
+        return JSONResponse({"status": "ready", "degraded": degraded, "rounds": told})
 
     async def metrics(self, _request: Request) -> Response:
         """Prometheus text; what the store knows is counted when asked for, and is NaN while it cannot be read."""
         try:
             _show(await self._store.counts())
+            _show_rounds(await self._store.round_reports(), self._now())
         except StoreUnavailable as away:
             log.warning("nothing counted", because=str(away))
             _show_unknown()
         return Response(generate_latest(REGISTRY), media_type=CONTENT_TYPE_LATEST)
+
+    async def _rounds(self) -> tuple[RoundReport, ...]:
+        try:
+            return await self._store.round_reports()
+        except StoreUnavailable:
+            return ()  # it took a write just now; that it is away again is for the next question to find out
 
 
 def _show(counts: Counts) -> None:
@@ -83,6 +107,12 @@ def _show(counts: Counts) -> None:
         UNFINISHED_BUILDS.labels(phase).set(counts.builds.get(phase, 0))
     UNDELIVERED_STATUSES.set(counts.statuses)
     OLDEST_BUILD.set(counts.oldest_seconds)
+
+
+def _show_rounds(reports: Iterable[RoundReport], now: datetime) -> None:
+    for report in reports:
+        if report.finished_at is not None:
+            ROUND_AGE.labels(report.name).set((now - report.finished_at).total_seconds())
 
 
 def _show_unknown() -> None:

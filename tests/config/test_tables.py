@@ -39,6 +39,9 @@ def test_where_to_listen(listen: str, host: str, port: int) -> None:
         ('public_url = "https://x:99999"', "public_url", "no URL that can be read"),
         ('public_url = "https://a b"', "public_url", "has a space"),
         ('public_url = ""', "public_url", "starts with https://"),
+        ('sweep_every = "never"', "sweep_every", "is no duration"),
+        ('sweep_every = "5s"', "sweep_every", "it may be from 10s to 24h"),
+        ('redeliver_every = "25h"', "redeliver_every", "it may be from 10s to 24h"),
         ("lisen = 1", "lisen", "did you mean listen?"),
         ('token = "x"', "token", "it belongs to [forges.github]"),
         ('poll_interval = "5s"', "poll_interval", "it belongs to [registries.quay]"),
@@ -49,6 +52,22 @@ def test_mistakes_in_the_server_table(line: str, key: str, fragment: str) -> Non
     mistake = only_mistake(f"[server]\n{line}\n" + GOOD)
     assert (mistake.line, mistake.key) == (2, f"server.{key}")
     assert fragment in mistake.what
+
+
+@pytest.mark.parametrize(
+    ("line", "redeliver", "sweep"),
+    [
+        ("", timedelta(minutes=5), timedelta(minutes=15)),
+        ('redeliver_every = "off"', None, timedelta(minutes=15)),
+        ('redeliver_every = "1m"\nsweep_every = "24h"', timedelta(minutes=1), timedelta(days=1)),
+        ('sweep_every = "off"', timedelta(minutes=5), None),
+    ],
+)
+def test_how_often_missed_pushes_are_looked_for(
+    line: str, redeliver: timedelta | None, sweep: timedelta | None
+) -> None:
+    server = good(f"[server]\n{line}\n" + GOOD).server
+    assert (server.redeliver_every, server.sweep_every) == (redeliver, sweep)
 
 
 def test_a_public_url_loses_its_last_slash() -> None:

@@ -30,7 +30,7 @@ from tests.forges.gitea.world import ForgejoWorld, GiteaWorld
 from tests.forges.github.world import GitHubWorld
 from tests.forges.gitlab.world import GitLabWorld
 from tests.forges.world import REPO, ForgeWorld, Shown
-from tests.stories.world import FAST, QUICK, Watch, all_serving, until
+from tests.stories.world import FAST, NO_ROUNDS, QUICK, Watch, all_serving, until
 
 FORGES: tuple[type[ForgeWorld], ...] = (
     GitHubWorld,
@@ -45,6 +45,7 @@ CONTEXT = "quay/api"
 CONFIG = """
 [server]
 {public_url}
+{rounds}
 
 [store]
 url = "sqlite:///{folder}/buildbot.db"
@@ -86,11 +87,14 @@ class ForgeStory:
     is_public: bool = True
     bot_url: str = ""
     watch: Watch = field(default_factory=Watch)
+    rounds: str = NO_ROUNDS
+    port: int = 0
 
     def write_config(self, bot_url: str) -> Path:
         """Write the configuration of a bot that is at this address."""
         values = {
             "public_url": f'public_url = "{bot_url}"' if self.is_public else "",
+            "rounds": self.rounds,
             "folder": str(self.folder),
             "kind": self.forge.name,
             "forge": self.sandbox.url,
@@ -107,12 +111,14 @@ class ForgeStory:
 
     @asynccontextmanager
     async def bot(self) -> AsyncIterator[None]:
-        """Run the bot in this process while the block lasts; the forge's hook is set to it."""
-        with listen() as listening:
-            self.bot_url = url_of(listening)
+        """Run the bot in this process while the block lasts, always at one address; the forge's hook is set to it."""
+        with listen(self.port) as listening:
+            is_first = not self.port
+            self.bot_url, self.port = url_of(listening), listening.getsockname()[1]
             app = build_app(load(self.write_config(self.bot_url), self.environ), self.watch.clock())
             async with serving(app, listening=listening, lifespan=True):
-                self._hear_pushes(f"{self.bot_url}/webhooks/source")
+                if is_first:
+                    self._hear_pushes(f"{self.bot_url}/webhooks/source")
                 yield
 
     def _hear_pushes(self, url: str) -> None:

@@ -42,6 +42,7 @@ CONFIG = """
 [server]
 listen = "{listen}"
 {public_url}
+{rounds}
 
 [store]
 url = "{store_url}"
@@ -80,6 +81,9 @@ expired_grace = "20s"
 waiting_timeout = "20s"
 """
 
+NO_ROUNDS = 'redeliver_every = "off"\nsweep_every = "off"'
+"""Most stories are about pushes that do arrive, and count the calls to the forge."""
+
 BRISK = """
 poll_interval = "0.1s"
 polls_per_second = 100
@@ -102,6 +106,7 @@ class Setting:
     public_url: str = 'public_url = "https://builds.example.com"'
     listen: str = "127.0.0.1:0"
     secrets: str = '"env:GITHUB_WEBHOOK_SECRET"'
+    rounds: str = NO_ROUNDS
 
 
 @dataclass
@@ -158,6 +163,7 @@ class World:
         values = {
             "listen": self.setting.listen,
             "public_url": self.setting.public_url,
+            "rounds": self.setting.rounds,
             "secrets": self.setting.secrets,
             "store_url": self.store_url,
             "store": self.setting.store,

@@ -17,7 +17,7 @@ KEYS = {
     *("status_context", "rebuild_of", "warning", "forge", "source", "source_url", "ref", "commit", "message", "pusher"),
     *("compare_url", "phase", "is_final", "description", "because", "created_at", "finished_at", "goal", "cancel"),
     *("attempt", "quay_id", "quay_phase", "quay_attempt", "page_url", "registry_url", "status", "steps"),
-    *("failed_step", "log_tail"),
+    *("failed_step", "log_tail", "found_by"),
 }
 
 

@@ -17,7 +17,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from buildbot.domain.build import BuildPhase
 from buildbot.domain.status import status_of
 from buildbot.engine.pacing import Clock, Line
-from buildbot.ports import Commission, CredentialRefused, Unreachable
+from buildbot.ports import Commission, CredentialRefused, RoundProgress, Unreachable, Watched
 from buildbot.store.sql_store import SqlStore
 from buildbot.telemetry import timed_call
 from buildbot.web.app import create_app
@@ -93,13 +93,21 @@ async def answers(line: Line) -> None:
     await line.call(call)
 
 
+async def gone(ward: Ward, name: str, trouble: str = "") -> None:
+    now = datetime.now(UTC)
+    turn = await ward.store.begin_round(name, "one", now, timedelta(seconds=10))
+    assert turn is not None
+    await ward.store.save_watched(turn, Watched("github:acme/api", now, now, "worth knowing", trouble), "{}")
+    await ward.store.finish_round(turn, RoundProgress(now + timedelta(hours=1), 1, ("a push",)), now)
+
+
 # ── alive and ready ──────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 async def test_with_nothing_wrong_it_is_alive_and_ready(ward: Ward) -> None:
     assert (await ward.client.get("/livez")).status_code == 200
     ready = await ward.client.get("/readyz")
-    assert (ready.status_code, ready.json()) == (200, {"status": "ready", "degraded": {}})
+    assert (ready.status_code, ready.json()) == (200, {"status": "ready", "degraded": {}, "rounds": {}})
 
 
 @pytest.mark.parametrize("error", [Unreachable("nobody answers at quay.io"), CredentialRefused("the token is refused")])
@@ -184,3 +192,24 @@ async def test_metrics_are_given_while_the_store_cannot_be_read_without_made_up_
     metrics = await ward.metrics()
     assert metrics["buildbot_store_up"] == {frozenset(): 1.0}
     assert metrics["buildbot_builds"][frozenset({("phase", BuildPhase.PLANNED.value)})] == 1
+
+
+async def test_rounds_are_told_with_what_they_found_and_do_not_degrade(ward: Ward) -> None:
+    await gone(ward, "sweep")
+    ready = (await ward.client.get("/readyz")).json()
+    assert ready["degraded"] == {}
+    sweep = ready["rounds"]["sweep"]
+    assert (sweep["looked"], sweep["found"], sweep["found_what"]) == (1, 1, "a push")
+    assert (sweep["notes"], sweep["troubles"]) == (["worth knowing"], [])
+
+
+async def test_a_round_in_trouble_is_named_and_makes_nobody_unready(ward: Ward) -> None:
+    await gone(ward, "sweep", "GitHub does not answer")
+    ready = await ward.client.get("/readyz")
+    assert (ready.status_code, ready.json()["degraded"]) == (200, {"sweep": "GitHub does not answer"})
+
+
+async def test_how_long_ago_a_round_was_gone_is_a_metric(ward: Ward) -> None:
+    await gone(ward, "redelivery")
+    age = (await ward.metrics())["buildbot_round_age_seconds"][frozenset({("round", "redelivery")})]
+    assert 0 <= age < 60
