@@ -31,11 +31,14 @@ from buildbot.engine.setup import Setup
 from buildbot.ports import (
     CallError,
     ClaimLost,
+    CredentialRefused,
+    Refused,
     RoundProgress,
     RoundStore,
     StoreUnavailable,
     Throttled,
     Turn,
+    Vanished,
     Watched,
 )
 from buildbot.telemetry import ROUND_FOUND, ROUND_LOOKS
@@ -264,7 +267,8 @@ class RoundLoop:
 
     def _retry_at(self, error: CallError, every: timedelta) -> datetime:
         told = error.retry_at if isinstance(error, Throttled) else None
-        return max(told or self._clock.now(), self._clock.now() + min(FIRST_RETRY, every))
+        pause = every if isinstance(error, Refused | Vanished | CredentialRefused) else min(FIRST_RETRY, every)
+        return max(told or self._clock.now(), self._clock.now() + pause)
 
     @asynccontextmanager
     async def _keeping(self, turn: Turn) -> AsyncIterator[None]:

@@ -13,7 +13,7 @@ import pytest
 from buildbot.engine.pacing import Clock, Closed
 from buildbot.engine.rounds import LOOK_BURST, Look, Looked, Round, RoundLoop, Subject, going
 from buildbot.engine.setup import Setup
-from buildbot.ports import CallError, ClaimLost, RoundReport, Throttled, Unanswered
+from buildbot.ports import CallError, ClaimLost, RoundReport, Throttled, Unanswered, Vanished
 from buildbot.store.sql_store import SqlStore
 from tests.store.world import LEASE, START
 from tests.stories.world import until
@@ -167,6 +167,19 @@ async def test_a_look_that_fails_is_that_subjects_trouble_and_tried_again_in_a_m
     bench.hand.now += timedelta(minutes=1)
     await loop.go_if_due()
     assert (one.looks, (await bench.report()).troubles) == (["api", "web", "api"], ())
+
+
+async def test_what_is_refused_is_tried_again_no_sooner_than_all_else(bench: Bench) -> None:
+    def happens(look: Look) -> None:
+        raise Vanished(f"there is no {look.subject.name}")
+
+    one = Noting("api", happens=happens)
+    loop = bench.loop(one)
+    await loop.go_if_due()
+    bench.hand.now += EVERY - timedelta(seconds=1)
+    assert not await loop.go_if_due()
+    bench.hand.now += timedelta(seconds=1)
+    assert await loop.go_if_due()
 
 
 @pytest.mark.parametrize(

@@ -17,9 +17,10 @@ from buildbot.forges.exchange import Answer
 from buildbot.forges.fields import Fields
 from buildbot.forges.github.dialect import GITHUB
 from buildbot.forges.github.names import repository_path
+from buildbot.forges.github.refusals import EMPTY
 from buildbot.forges.names import quoted
 from buildbot.forges.refs import MOST_PAGES, PREFIXES, known, message, named
-from buildbot.ports import ListedRef, RefList
+from buildbot.ports import ListedRef, RefList, Vanished
 
 _FORGE = GITHUB.forge
 _NEXT = re.compile(r'<([^>]+)>;\s*rel="next"')
@@ -30,7 +31,12 @@ async def list_refs(talk: Conversation, full_name: str, kind: RefKind, etag: str
     """All refs of a kind, None where they are still those that `etag` stands for."""
     path = f"{repository_path(full_name)}/git/matching-refs/{_PARTS[kind]}"
     doing = f"to list the {kind}s of {full_name}"
-    first = await talk.list_unless(full_name, f"{path}?per_page=100", doing, etag)
+    try:
+        first = await talk.list_unless(full_name, f"{path}?per_page=100", doing, etag)
+    except Vanished as gone:
+        if EMPTY in str(gone):
+            return RefList(())
+        raise
     if first is None:
         return None
     refs, following = _refs(first, kind), next_query(first)

@@ -17,7 +17,7 @@ from buildbot.ports import CallError, CredentialRefused, Vanished
 NO_COMMIT = "No commit found for"
 _SECONDARY = ("secondary rate limit", "abuse detection", "rate limit exceeded")
 _LOCKED_OUT = "login attempts"
-_EMPTY = "Repository is empty"
+EMPTY = "Repository is empty"
 
 
 def words_of(answer: Answer) -> str:
@@ -51,7 +51,7 @@ def failure_of(answer: Answer, doing: str, now: datetime) -> CallError:
             return CredentialRefused(f"GitHub takes no credential from here for a while: {said}")
         case 422 if NO_COMMIT in said:
             return Vanished(f"GitHub refused {doing}: {said}")
-        case 409 if _EMPTY in said:
+        case 409 if EMPTY in said:
             return Vanished(f"GitHub refused {doing}: {said}")
         case _:
             return common_failure(answer, said, doing, limit)
