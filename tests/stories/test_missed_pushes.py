@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -287,15 +287,25 @@ async def test_a_build_says_that_the_sweep_found_it(tmp_path: Path) -> None:
         assert told["found_by"] == "sweep"
 
 
-async def test_an_idle_repository_costs_one_conditional_request_a_kind_and_nothing_of_the_limit(tmp_path: Path) -> None:
-    async with a_watcher(GitHubWorld, tmp_path, SWEEP, TAGS) as watcher, watcher.bot("sweep"):
-        github = watcher.story.forge.sandbox
-        github.calls.clear()  # type: ignore[attr-defined]
-        spent = dict(github.state.limits.used)  # type: ignore[attr-defined]
-        await watcher.look("sweep", 901)
-        calls: Sequence[Any] = github.calls  # type: ignore[attr-defined]
-        assert [(one.path.rpartition("/")[2], one.status) for one in calls] == [("heads", 304), ("tags", 304)]
-        assert github.state.limits.used == spent  # type: ignore[attr-defined]
+async def test_an_idle_sweep_costs_one_conditional_request_a_kind_and_repository_and_nothing_of_the_limit(
+    tmp_path: Path,
+) -> None:
+    others = "".join(
+        f'\n[[rules]]\nname = "{name}"\nsource = "acme/{name}"\nbranches = ["main"]\nrepository = "acme/api"\n'
+        for name in ("web", "docs", "cli")
+    )
+    async with a_watcher(GitHubWorld, tmp_path, SWEEP, TAGS + others) as watcher:
+        github = watcher.story.sandbox
+        for name in ("web", "docs", "cli"):
+            github.add_repository(f"acme/{name}")
+        async with watcher.bot("sweep"):
+            github.calls.clear()
+            spent = dict(github.state.limits.used)
+            assert (await watcher.look("sweep", 901))["looked"] == 4
+            lists = [one.path.removeprefix("/repos/acme/").replace("/git/matching-refs", "") for one in github.calls]
+            assert sorted(lists) == ["api/heads", "api/tags", "cli/heads", "docs/heads", "web/heads"]
+            assert {one.status for one in github.calls} == {304}
+            assert github.state.limits.used == spent
 
 
 async def test_what_a_forge_that_is_away_hides_is_trouble_and_found_when_it_is_back(tmp_path: Path) -> None:
