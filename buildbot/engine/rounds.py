@@ -7,7 +7,8 @@ that is when pushes have been missed; what a new configuration adds is looked at
 spread by a budget for each forge, and a turn ends where it is used up: many repositories are looked at over many turns,
 those that have waited longest first.
 
-A look that fails is that subject's trouble: it is told, tried again later, and holds up no other.
+A look that fails is that subject's trouble: it is told, tried again later, and holds up no other. What is refused for
+good, or not there, is no trouble that would pass, but worth a note.
 """
 
 from __future__ import annotations
@@ -131,6 +132,26 @@ async def going(loops: Sequence[RoundLoop]) -> AsyncIterator[None]:
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
+class _Memory:
+    """What is remembered of a subject while it is looked at, and how that is written down."""
+
+    def __init__(self, store: RoundStore, turn: Turn, subject: Subject, now: datetime, written: str | None) -> None:
+        self.now = now
+        self.state: State | None = None if written is None else json.loads(written)
+        self._store = store
+        self._turn = turn
+        self._subject = subject
+
+    async def remember(self, state: State) -> None:
+        """Remember it now, before the look is over. Raises ClaimLost."""
+        self.state = state
+        await self.save(Watched(self._subject.key, self.now, self.now + FIRST_RETRY))
+
+    async def save(self, seen: Watched) -> None:
+        """Write down what was seen. Raises ClaimLost."""
+        await self._store.save_watched(self._turn, seen, json.dumps(self.state))
+
+
 class RoundLoop:
     """Goes one kind of round whenever it is due. `rounds` gives it by the setup in force, None while it is off."""
 
@@ -221,43 +242,35 @@ class RoundLoop:
 
     async def _look(self, going: _Going, subject: Subject) -> datetime:
         written = await self._store.watched_state(going.round.name, subject.key)
-        now = self._clock.now()
-        last: list[State | None] = [None if written is None else json.loads(written)]
+        memory = _Memory(self._store, going.turn, subject, self._clock.now(), written)
+        seen = await self._seen(going, subject, memory)
+        ROUND_LOOKS.labels(going.round.name, "failed" if seen.trouble else "ok").inc()
+        if seen.note and going.notes.get(subject.key, "") != seen.note:
+            log.warning("worth knowing", note=seen.note)
+        await memory.save(seen)
+        return seen.due
 
-        async def remember(state: State) -> None:
-            last[0] = state
-            await self._save(going.turn, Watched(subject.key, now, now + FIRST_RETRY), state)
-
+    async def _seen(self, going: _Going, subject: Subject, memory: _Memory) -> Watched:
+        now, every = memory.now, going.round.every
         try:
-            looked = await going.round.look(Look(subject, now, last[0], remember))
+            looked = await going.round.look(Look(subject, now, memory.state, memory.remember))
         except Closed as closed:
-            seen = Watched(subject.key, now, closed.until, going.notes.get(subject.key, ""), str(closed))
+            return Watched(subject.key, now, closed.until, going.notes.get(subject.key, ""), str(closed))
+        except (Refused, Vanished) as no:
+            return Watched(subject.key, now, now + every, note=str(no))
         except CallError as error:
-            seen = Watched(subject.key, now, self._retry_at(error, going.round.every), trouble=str(error))
             log.warning("look failed", because=str(error))
+            return Watched(subject.key, now, self._retry_at(error, every), trouble=str(error))
         except (StoreUnavailable, ClaimLost):
             raise
         except Exception as bug:
             log.exception("look failed")
             told = f"for a reason nobody thought of, {type(bug).__name__}: see the log"
-            seen = Watched(subject.key, now, now + going.round.every, trouble=told)
-        else:
-            return await self._note(going, subject, looked)
-        ROUND_LOOKS.labels(going.round.name, "failed").inc()
-        await self._save(going.turn, seen, last[0])
-        return seen.due
-
-    async def _note(self, going: _Going, subject: Subject, looked: Looked) -> datetime:
-        ROUND_LOOKS.labels(going.round.name, "ok").inc()
-        ROUND_FOUND.labels(going.round.name).inc(len(looked.found))
-        if looked.note and going.notes.get(subject.key, "") != looked.note:
-            log.warning("worth knowing", note=looked.note)
+            return Watched(subject.key, now, now + every, trouble=told)
+        memory.state = looked.state
         going.found.extend(looked.found)
-        await self._save(going.turn, Watched(subject.key, self._clock.now(), looked.due, looked.note), looked.state)
-        return looked.due
-
-    async def _save(self, turn: Turn, seen: Watched, state: State | None) -> None:
-        await self._store.save_watched(turn, seen, json.dumps(state))
+        ROUND_FOUND.labels(going.round.name).inc(len(looked.found))
+        return Watched(subject.key, self._clock.now(), looked.due, looked.note)
 
     def _budget(self, round_: Round, forge: str) -> Budget:
         a_minute = round_.looks_per_minute(forge)
@@ -267,7 +280,7 @@ class RoundLoop:
 
     def _retry_at(self, error: CallError, every: timedelta) -> datetime:
         told = error.retry_at if isinstance(error, Throttled) else None
-        pause = every if isinstance(error, Refused | Vanished | CredentialRefused) else min(FIRST_RETRY, every)
+        pause = every if isinstance(error, CredentialRefused) else min(FIRST_RETRY, every)
         return max(told or self._clock.now(), self._clock.now() + pause)
 
     @asynccontextmanager

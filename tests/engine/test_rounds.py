@@ -169,17 +169,20 @@ async def test_a_look_that_fails_is_that_subjects_trouble_and_tried_again_in_a_m
     assert (one.looks, (await bench.report()).troubles) == (["api", "web", "api"], ())
 
 
-async def test_what_is_refused_is_tried_again_no_sooner_than_all_else(bench: Bench) -> None:
+async def test_what_is_not_there_is_noted_and_looked_for_no_sooner_than_all_else(bench: Bench) -> None:
     def happens(look: Look) -> None:
-        raise Vanished(f"there is no {look.subject.name}")
+        if look.now < START + EVERY:
+            raise Vanished(f"there is no {look.subject.name}")
 
-    one = Noting("api", happens=happens)
-    loop = bench.loop(one)
+    loop = bench.loop(Noting("api", happens=happens))
     await loop.go_if_due()
+    assert ((await bench.report()).notes, (await bench.report()).troubles) == (("there is no api",), ())
     bench.hand.now += EVERY - timedelta(seconds=1)
     assert not await loop.go_if_due()
     bench.hand.now += timedelta(seconds=1)
     assert await loop.go_if_due()
+    assert (await bench.report()).notes == ()
+    assert await bench.store.watched_state("noting", "github:api") == '{"times": 1}'
 
 
 @pytest.mark.parametrize(

@@ -242,7 +242,7 @@ async def test_a_quay_that_is_down_is_named_and_the_bot_stays_ready_until_it_is_
         assert (await world.get("/readyz")).status_code == 200
         async with serving(world.quay.app, listening=listen(port)):
             assert (await world.final_status(push.sha)).state == "success"
-            assert (await world.get("/readyz")).json() == {"status": "ready", "degraded": {}}
+            assert (await world.get("/readyz")).json() == {"status": "ready", "degraded": {}, "rounds": {}}
 
 
 async def test_metrics_tell_the_story_of_a_push(world: World) -> None:

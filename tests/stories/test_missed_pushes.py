@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -23,7 +24,7 @@ from tests.forges.github.world import GitHubWorld
 from tests.forges.gitlab.world import GitLabWorld
 from tests.forges.world import REPO, ForgeWorld
 from tests.stories.forge_world import SECRET, ForgeStory, forge_story
-from tests.stories.world import World, until
+from tests.stories.world import PATIENCE_SECONDS, World, until
 
 pytestmark = pytest.mark.anyio
 EVERY_FORGE = (GitHubWorld, GitLabWorld, GiteaWorld, ForgejoWorld, BitbucketWorld, BitbucketDataCenterWorld)
@@ -53,12 +54,13 @@ class Watcher:
 
     async def looked(self, name: str, before: str | None = None) -> dict[str, Any]:
         """Wait until the round has been gone after `before`."""
-        for _ in range(2000):
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while True:
             report = await self.round(name)
             if report.get("finished_at") and (before is None or report["finished_at"] > before):
                 return report
-            await asyncio.sleep(0.01)
-        raise AssertionError(f"the {name} round was not gone after {before}: {report}")
+            assert time.monotonic() < deadline, f"the {name} round was not gone after {before}: {report}"
+            await asyncio.sleep(0.02)
 
     @asynccontextmanager
     async def bot(self, *rounds: str) -> AsyncIterator[None]:
