@@ -47,6 +47,8 @@ from buildbot.telemetry import ROUND_FOUND, ROUND_LOOKS
 log = structlog.get_logger(__name__)
 
 LOOK_BURST = 20
+ASKED_EVERY = timedelta(seconds=5)
+"""How often it is asked whether a round is due: that takes the database's writer, so it is not every half second."""
 FIRST_RETRY = timedelta(minutes=1)
 State = dict[str, Any]
 
@@ -166,6 +168,7 @@ class RoundLoop:
         self._lease = lease
         self._born = clock.now()
         self._begun_with: Setup | None = None
+        self._next_try = self._born
         self._budgets: dict[tuple[str, int], Budget] = {}
         self._is_stopping = False
         self._turn: asyncio.Task[bool] | None = None
@@ -174,8 +177,10 @@ class RoundLoop:
         """Until `stop`: take turns that are due."""
         while not self._is_stopping:
             try:
-                self._turn = asyncio.create_task(self.go_if_due())
-                await self._turn
+                if self._clock.now() >= self._next_try:
+                    self._next_try = self._clock.now() + ASKED_EVERY
+                    self._turn = asyncio.create_task(self.go_if_due())
+                    await self._turn
             except StoreUnavailable as away:
                 log.error("no round can be gone", because=str(away))
                 await asyncio.sleep(AWAY_SECONDS)

@@ -31,9 +31,7 @@ _WATCH = Upsert(watched, ("round_name", "subject"), ("looked_at", "due", "note",
 def begin(
     connection: Connection, name: str, owner: str, now: datetime, lease: timedelta, *, at_once: bool
 ) -> Turn | None:
-    """Take a round's turn if it is due, or `at_once`, and nobody has it."""
-    row = {"name": name, "token": 0, "looked": 0, "found": 0, "found_what": ""}
-    _MAKE(connection, row)
+    """Take a round's turn if it is due, or `at_once`, and nobody has it. In vain it writes nothing."""
     is_free = or_(rounds.c.leased_until.is_(None), rounds.c.leased_until <= now)
     is_due = or_(rounds.c.due.is_(None), rounds.c.due <= now)
     taken = (
@@ -43,6 +41,9 @@ def begin(
         .returning(rounds.c.token)
     )
     token = connection.execute(taken).scalar()
+    if token is None and connection.execute(select(rounds.c.token).where(rounds.c.name == name)).first() is None:
+        _MAKE(connection, {"name": name, "token": 0, "looked": 0, "found": 0, "found_what": ""})
+        token = connection.execute(taken).scalar()
     return None if token is None else Turn(name, token)
 
 

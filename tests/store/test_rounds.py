@@ -125,3 +125,12 @@ async def test_what_was_not_looked_at_for_months_is_forgotten(store: SqlStore) -
     assert len(await store.watched("sweep")) == 1
     await store.prune(START + timedelta(days=31))
     assert await store.watched("sweep") == ()
+
+
+async def test_asking_in_vain_writes_nothing(store: SqlStore) -> None:
+    turn = await begun(store)
+    await store.finish_round(turn, RoundProgress(START + MINUTE, 1), START)
+    before = await report(store)
+    assert not await is_free(store)
+    assert await report(store) == before
+    assert (await begun(store, after=MINUTE)).token == turn.token + 1
