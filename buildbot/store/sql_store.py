@@ -34,7 +34,7 @@ from buildbot.ports import (
     Stray,
     Wording,
 )
-from buildbot.store import claims, instances, intake, keys, listening, people, retention, statements, statuses
+from buildbot.store import claims, hurrying, instances, intake, keys, listening, people, retention, statements, statuses
 from buildbot.store.database import first_line, in_short, open_database
 from buildbot.store.group_commit import CommitLost, GroupCommit, WriterClosed
 
@@ -101,6 +101,9 @@ class SqlStore:
 
     async def save_status(self, status: DueStatus, progress: StatusProgress) -> None:
         await self._write(statuses.save, status, progress)
+
+    async def hurry(self, registries: Collection[str], forges: Collection[str], now: datetime) -> None:
+        await self._write(hurrying.hurry, registries, forges, now)
 
     async def list_builds(self, which: BuildFilter) -> tuple[Build, ...]:
         return await self._read(people.list_builds, which)
