@@ -577,6 +577,10 @@ class Store(Protocol):
     async def save_status(self, status: DueStatus, progress: StatusProgress) -> None:
         """Write down what became of a due status; a newer wish than the one it was leased with stays due."""
 
+    async def hurry(self, registries: Collection[str], forges: Collection[str], now: datetime) -> None:
+        """Make due now whatever waits for one of these registries or forges, since it can be reached otherwise from
+        now on or is gone. Work under way does not put it off again."""
+
     async def list_builds(self, which: BuildFilter) -> tuple[Build, ...]:
         """Builds, newest first."""
 

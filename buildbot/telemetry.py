@@ -10,7 +10,7 @@ import json
 import logging
 import sys
 import time
-from collections.abc import Iterator, Mapping, MutableMapping
+from collections.abc import Iterable, Iterator, Mapping, MutableMapping
 from contextlib import contextmanager
 from typing import Any, TextIO
 from urllib.parse import quote, quote_plus
@@ -52,15 +52,32 @@ ROUND_FOUND = Counter("buildbot_round_found", "What rounds found that had never 
 ROUND_AGE = Gauge(
     "buildbot_round_age_seconds", "How long ago a round was last gone to its end", ["round"], registry=REGISTRY
 )
+CONFIG_RELOADS = Counter(
+    "buildbot_config_reloads", "Times the configuration was read again, by the result", ["result"], registry=REGISTRY
+)
+CONFIG_RELOAD_WORKED = Gauge(
+    "buildbot_config_last_reload_success", "1 while the configuration's newest version is in force", registry=REGISTRY
+)
+CONFIG_SINCE = Gauge(
+    "buildbot_config_last_reload_success_timestamp_seconds",
+    "When the configuration in force was read, as Unix time",
+    registry=REGISTRY,
+)
 STORE_UP = Gauge("buildbot_store_up", "1 while the store can be read, else 0", registry=REGISTRY)
 
 
 class Redaction:
     """A structlog step that strikes secrets out of everything a line holds, however deep and however spelled."""
 
-    def __init__(self, secrets: tuple[str, ...] = ()) -> None:
+    def __init__(self, secrets: Iterable[str] = ()) -> None:
+        self._spellings: tuple[str, ...] = ()
+        self.learn(secrets)
+
+    def learn(self, secrets: Iterable[str]) -> None:
+        """Strike these out from now on, and all that were known before: what was a secret may still be one somewhere,
+        and a call that began with it may yet fail and tell of it."""
         spellings = {spelling for secret in secrets for spelling in _spellings(secret)}
-        self._spellings = tuple(sorted(spellings, key=len, reverse=True))
+        self._spellings = tuple(sorted(spellings.union(self._spellings), key=len, reverse=True))
 
     def __call__(self, _logger: object, _method: str, line: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
         """Strike out."""
@@ -93,15 +110,19 @@ def _spellings(secret: str) -> Iterator[str]:
             yield from (repr(piece)[1:-1], repr(piece)[1:-1].replace("'", "\\'"))
 
 
-def log_to(stream: TextIO | None = None, *, secrets: tuple[str, ...] = (), level: str = "INFO") -> None:
-    """Send everything, other libraries' warnings too, as JSON lines to `stream` (standard error by default)."""
+def log_to(stream: TextIO | None = None, *, secrets: Iterable[str] = (), level: str = "INFO") -> Redaction:
+    """Send everything, other libraries' warnings too, as JSON lines to `stream` (standard error by default).
+
+    What it gives can be taught more secrets.
+    """
+    redaction = Redaction(secrets)
     told_of: list[Any] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         structlog.processors.format_exc_info,
     ]
-    written: list[Any] = [Redaction(secrets), structlog.processors.JSONRenderer(ensure_ascii=False)]
+    written: list[Any] = [redaction, structlog.processors.JSONRenderer(ensure_ascii=False)]
     structlog.configure(
         processors=[*told_of, *written],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level]),
@@ -112,6 +133,7 @@ def log_to(stream: TextIO | None = None, *, secrets: tuple[str, ...] = (), level
     lines = logging.StreamHandler(stream or sys.stderr)
     lines.setFormatter(formatter(foreign_pre_chain=told_of, processors=[formatter.remove_processors_meta, *written]))
     logging.basicConfig(level=logging.WARNING, handlers=[lines], force=True)
+    return redaction
 
 
 @contextmanager

@@ -262,6 +262,10 @@ def test_the_unit_admits_only_the_system_calls_of_a_service() -> None:
     assert all(one.startswith("~") for one in taken_away)
 
 
+def test_reloading_the_unit_has_the_configuration_read_again() -> None:
+    assert unit()["ExecReload"] == ["/bin/kill -HUP $MAINPID"]
+
+
 def test_the_unit_does_not_start_again_what_only_a_person_can_mend() -> None:
     assert unit()["Restart"] == ["on-failure"]
     assert unit()["RestartPreventExitStatus"] == [str(options.WRONG)]

@@ -93,3 +93,18 @@ def test_no_text_around_a_secret_keeps_it(secret: str, before: str, after: str) 
     pieces = [piece for piece in (secret, *secret.splitlines()) if len(piece) >= 4]
     rest = told["event"][0].replace(STRUCK_OUT, "\0")
     assert not [piece for piece in pieces if piece in rest and piece not in STRUCK_OUT]
+
+
+def test_a_secret_that_is_learned_later_is_struck_out_beside_the_old_one() -> None:
+    redaction = Redaction(("the old one",))
+    redaction.learn(["the new one"])
+    told = redaction(None, "info", {"event": "the old one, the new one and another one"})
+    assert told == {"event": f"{STRUCK_OUT}, {STRUCK_OUT} and another one"}
+
+
+def test_the_log_that_is_written_to_learns_what_its_redaction_learns(lines: io.StringIO) -> None:
+    log_to(lines).learn(["rotated-in"])
+    structlog.get_logger().info("refused", because="rotated-in is wrong")
+    logging.getLogger("some.library").warning("rotated-in is wrong")
+    assert lines.getvalue().count(STRUCK_OUT) == 2
+    assert "rotated-in" not in lines.getvalue()

@@ -8,7 +8,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from buildbot.config import BadConfig, Config, load
+from buildbot.config import BadConfig, Config, Files, load
 
 ConfigFile = Annotated[
     Path,
@@ -19,10 +19,13 @@ DEFAULT_FILE = Path("config.toml")
 WRONG = 2
 
 
-def load_or_exit(file: Path, *, secrets: bool = True) -> Config:
-    """The configuration; every mistake goes to standard error and the command ends with 2."""
+def load_or_exit(file: Path, *, secrets: bool = True, files: Files | None = None) -> Config:
+    """The configuration; every mistake goes to standard error and the command ends with 2.
+
+    `files` remembers what was read.
+    """
     try:
-        config = load(file, os.environ, secrets=secrets)
+        config = load(file, os.environ, secrets=secrets, files=files)
     except BadConfig as bad:
         for mistake in bad.mistakes:
             typer.echo(str(mistake), err=True)

@@ -1,7 +1,8 @@
-"""`buildbot serve`: runs the service until SIGTERM or SIGINT."""
+"""`buildbot serve`: runs the service until SIGTERM or SIGINT; SIGHUP has the configuration read again."""
 
 from __future__ import annotations
 
+import os
 import signal
 import socket
 import sys
@@ -13,7 +14,7 @@ import typer
 import uvicorn
 
 from buildbot.cli.options import DEFAULT_FILE, WRONG, ConfigFile, fail, load_or_exit
-from buildbot.config import Server
+from buildbot.config import Files, Server
 
 GRACEFUL_SECONDS = 2
 BACKLOG = 2048
@@ -21,20 +22,23 @@ BACKLOG = 2048
 
 def serve(config: ConfigFile = DEFAULT_FILE) -> None:
     """Run the service."""
-    from buildbot.bootstrap import build_app, known_secrets
+    from buildbot.bootstrap import Source, build_app, known_secrets
     from buildbot.ports import StoreUnavailable
     from buildbot.store.database import BadDatabase, DatabaseAway
     from buildbot.telemetry import log_to
 
     _on_signals(lambda: sys.exit(0))
-    loaded = load_or_exit(config)
-    log_to(sys.stderr, secrets=known_secrets(loaded))
+    _on_hangup(lambda: None)  # what is about to be read needs no reading again
+    files = Files()
+    loaded = load_or_exit(config, files=files)
+    source = Source(config, os.environ, files, log_to(sys.stderr, secrets=known_secrets(loaded)).learn)
+    _on_hangup(source.ask)
     log = structlog.get_logger("buildbot")
     for warning in loaded.warnings:
         log.warning("configuration", because=str(warning))
     listening = _bind(loaded.server)
     try:
-        app = build_app(loaded)
+        app = build_app(loaded, source=source)
     except (DatabaseAway, StoreUnavailable) as away:
         fail(str(away))  # not the configuration's fault: to be started again, which systemd does for this exit code
     except BadDatabase as bad:
@@ -72,6 +76,29 @@ def run_until_told(server: uvicorn.Server, listening: socket.socket) -> None:
 def _on_signals(act: Callable[[], object]) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: act())
+
+
+def _on_hangup(act: Callable[[], object]) -> None:
+    if not hasattr(signal, "SIGHUP"):  # Windows
+        return
+    had_terminal = _has_terminal()
+
+    def act_or_end() -> None:
+        # Closing the terminal it was started in sends the same signal: then it ends, as every command does.
+        if had_terminal and not _has_terminal():
+            signal.raise_signal(signal.SIGTERM)
+        else:
+            act()
+
+    signal.signal(signal.SIGHUP, lambda *_: act_or_end())
+
+
+def _has_terminal() -> bool:
+    try:
+        os.close(os.open("/dev/tty", os.O_RDWR | os.O_NOCTTY))
+    except OSError:
+        return False
+    return True
 
 
 def _bind(server: Server) -> socket.socket:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from buildbot.config import conflicts, forges, rules, shape, tables
+from buildbot.config.files import Files
 from buildbot.config.locate import positions
 from buildbot.config.mistakes import BadConfig, Mistake, Position, Report
 from buildbot.config.model import Config, ForgeKind, RegistryKind
@@ -25,23 +26,31 @@ _SYNTAX = (
 )
 
 
-def load(path: Path, environ: Mapping[str, str], *, secrets: bool = True) -> Config:
+def load(path: Path, environ: Mapping[str, str], *, secrets: bool = True, files: Files | None = None) -> Config:
     """Read a configuration file. Raises BadConfig with every mistake in it, also when it cannot be read at all.
 
     `secrets` False neither fetches nor misses secrets: enough for whoever only maps pushes or reads the store (whose
-    URL is then "", with a warning, where it is kept in a variable that is not set).
+    URL is then "", with a warning, where it is kept in a variable that is not set). `files` remembers what was read.
     """
-    return read(_text(path), environ, file=str(path), base=path.absolute().parent, secrets=secrets)
+    files = files or Files()
+    text, base = _text(path, files), path.absolute().parent
+    return read(text, environ, file=str(path), base=base, secrets=secrets, files=files)
 
 
 def read(
-    text: str, environ: Mapping[str, str], *, file: str = "config.toml", base: Path = Path(), secrets: bool = True
+    text: str,
+    environ: Mapping[str, str],
+    *,
+    file: str = "config.toml",
+    base: Path = Path(),
+    secrets: bool = True,
+    files: Files | None = None,
 ) -> Config:
     """The same from text; `base` is the folder that relative paths start from."""
     document = _parsed(text, file)
     report = Report(file, document, positions(text))
     _check_top(report, document)
-    fetching = Secrets(environ, base, report, wanted=secrets)
+    fetching = Secrets(environ, base, report, files or Files(), wanted=secrets)
     server, store = tables.server(report, document), tables.store(report, document, fetching)
     read_forges = forges.forges(report, document, fetching)
     registries = tables.registries(report, document, fetching)
@@ -52,10 +61,9 @@ def read(
     return Config(file, server, store, read_forges, registries, tuple(read_rules.values()), report.warnings)
 
 
-def _text(path: Path) -> str:
+def _text(path: Path, files: Files) -> str:
     try:
-        with path.open("rb") as file:
-            content = file.read(LARGEST_FILE + 1)
+        content = files.read(path, LARGEST_FILE)
     except OSError as error:
         raise _unreadable(str(path), f"cannot be read: {error.strerror or error}") from None
     except ValueError:

@@ -1,4 +1,4 @@
-"""Secrets: where the configuration says they are, fetched once at start.
+"""Secrets: where the configuration says they are, fetched whenever it is read.
 
 `env:NAME` is an environment variable, `file:PATH` a file (relative to the configuration's folder, as container
 platforms mount them), anything else the secret itself, which works and is warned about. No secret is ever part of
@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from buildbot.config.files import Files
 from buildbot.config.mistakes import Place, Report, shown
 
 _TOKEN = re.compile(r"gh[a-z]_|github_pat_")
@@ -26,6 +27,7 @@ class Secrets:
     environ: Mapping[str, str]
     base: Path
     report: Report
+    files: Files
     wanted: bool = True
 
     def read(self, place: Place, written: str) -> str | None:
@@ -69,7 +71,7 @@ class Secrets:
         if kind == "env":
             return self._variable(name)
         if kind == "file":
-            return _file(self.base / name)
+            return self._file(self.base / name)
         self.report.warn(place, 'the secret itself stands in the file; safer is "env:NAME" or "file:PATH"')
         return written
 
@@ -82,6 +84,16 @@ class Secrets:
         if any("\ud800" <= letter <= "\udfff" for letter in value):  # how the system's bytes that are no text arrive
             raise ValueError(f"{variable} is not UTF-8")
         return value
+
+    def _file(self, path: Path) -> str:
+        where = f"the file {shown(str(path))}"
+        try:
+            content = self.files.read(path, LARGEST_FILE)
+        except OSError as error:
+            raise ValueError(f"{where} cannot be read: {error.strerror or error}") from None
+        except ValueError:
+            raise ValueError(f"{where} cannot be read: that is no file's name") from None
+        return _text(content, where)
 
 
 def _shown_name(name: str) -> str:
@@ -104,15 +116,7 @@ def _wrong_with_key(pem: str) -> str | None:
     return None if isinstance(key, RSAPrivateKey) else "the private key is no RSA key; GitHub Apps have RSA keys"
 
 
-def _file(path: Path) -> str:
-    where = f"the file {shown(str(path))}"
-    try:
-        with path.open("rb") as file:
-            content = file.read(LARGEST_FILE + 1)
-    except OSError as error:
-        raise ValueError(f"{where} cannot be read: {error.strerror or error}") from None
-    except ValueError:
-        raise ValueError(f"{where} cannot be read: that is no file's name") from None
+def _text(content: bytes, where: str) -> str:
     if len(content) > LARGEST_FILE:
         raise ValueError(f"{where} is larger than {LARGEST_FILE // 1024} KiB; that is no secret")
     try:

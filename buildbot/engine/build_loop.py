@@ -15,7 +15,7 @@ from buildbot.domain.lifecycle import end
 from buildbot.domain.steps import steps
 from buildbot.engine.lease_loop import LeaseLoop
 from buildbot.engine.repository_pass import RepositoryPass, Tools, claims_status
-from buildbot.engine.setup import Current
+from buildbot.engine.setup import FOR_ANOTHER, Current
 from buildbot.ports import BuildChange, Claim, ClaimLost, StoreUnavailable, Wording
 
 log = structlog.get_logger(__name__)
@@ -73,7 +73,10 @@ class BuildLoop(LeaseLoop[Claim]):
                 await self._release_later(claim)
 
     async def _look(self, claim: Claim) -> None:
-        setup = self._current.setup
+        setup, now = self._current.setup, self._tools.clock.now()
+        if any(setup.is_behind(build, now) for build in claim.builds):
+            await self._tools.store.release(claim, now + FOR_ANOTHER)
+            return
         if claim.registry not in setup.registries:
             await self._end_unconfigured(claim, setup.wording)
             return

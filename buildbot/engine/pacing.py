@@ -87,6 +87,13 @@ class Budget:
     def _slack(self) -> float:
         return max(0.0, (self._burst - self._share.instances) / self._rate)
 
+    def set_rate(self, rate: float) -> None:
+        """So many calls a second from now on. Places that are kept stay in their order and come at the new rate."""
+        now, scale = self._clock.monotonic(), self._rate / rate
+        self._rate = rate
+        self._next = now + (self._next - now) * scale
+        self._reserved = {key: now + (slot - now) * scale for key, slot in self._reserved.items()}
+
     def take(self) -> float:
         """Take a place if there is one now (0.0); else how many seconds until the next is free, taking none."""
         now = self._clock.monotonic()
@@ -220,6 +227,10 @@ class RegistryLine(Line):
         self._throttled_until = 0.0
         self._strikes = 0
         self._work_waiting = 0
+
+    def set_polls_per_second(self, rate: float) -> None:
+        """Spread polls at this rate from now on; what is known of the line's trouble stays."""
+        self._polls.set_rate(rate)
 
     def poll_wait(self, key: str) -> float:
         """Seconds until `key` may poll; 0.0: now."""

@@ -50,6 +50,7 @@ from buildbot.domain.push import short
 from buildbot.domain.status import may_own_status
 from buildbot.domain.steps import steps
 from buildbot.engine.forge_questions import ForgeQuestions, KnownSources
+from buildbot.engine.hurrying import Hurry
 from buildbot.engine.outcomes import accepted, average, failure_of, phase_in_list
 from buildbot.engine.pacing import DEFAULT_PAUSE, Clock, Closed, Line
 from buildbot.engine.setup import Setup
@@ -78,11 +79,12 @@ SLOW_LIST_SECONDS = 300.0
 @dataclass(slots=True)
 class Memory:
     """What one process remembers between passes, by the monotonic clock: since when an attempt is in doubt, until when
-    a list is not asked for that took too long, and which sources need no look."""
+    a list is not asked for that took too long, which sources need no look, and whose waiting has lost its reason."""
 
     doubts: dict[tuple[BuildId, int], float] = field(default_factory=dict)
     slow_lists: dict[tuple[str, str], float] = field(default_factory=dict)
     sources: KnownSources = field(default_factory=KnownSources)
+    hurry: Hurry = field(default_factory=Hurry)
 
 
 async def _no_relay(_build: Build) -> None:
@@ -112,7 +114,8 @@ class RepositoryPass:
         self._wording = setup.wording
         self._site = setup.registries[claim.registry]
         self._tools = tools
-        self._builds = {build.id: build for build in claim.builds}
+        moment = tools.clock.monotonic()
+        self._builds = {build.id: tools.memory.hurry.released(build, moment) for build in claim.builds}
         self._saved = dict(self._builds)
         self._told = dict(self._builds)
         self._questions = ForgeQuestions(setup.forges, tools.memory.sources, tools.clock)

@@ -17,7 +17,7 @@ import asyncio
 import contextlib
 import json
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -121,17 +121,23 @@ class _Going:
     notes: dict[str, str] = field(default_factory=dict)
 
 
-@asynccontextmanager
-async def going(loops: Sequence[RoundLoop]) -> AsyncIterator[None]:
-    """Go all rounds until the block ends; then stop within some seconds."""
-    tasks = [asyncio.create_task(loop.run()) for loop in loops]
-    try:
-        yield
-    finally:
-        await asyncio.gather(*(loop.stop() for loop in loops), return_exceptions=True)
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+class Rounds:
+    """Goes rounds while the bot serves."""
+
+    def __init__(self, *loops: RoundLoop) -> None:
+        self._loops = loops
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Go all rounds until the block ends; then stop within some seconds."""
+        tasks = [asyncio.create_task(loop.run()) for loop in self._loops]
+        try:
+            yield
+        finally:
+            await asyncio.gather(*(loop.stop() for loop in self._loops), return_exceptions=True)
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
 
 
 class _Memory:

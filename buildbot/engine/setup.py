@@ -11,14 +11,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 
+from buildbot.domain.build import Build
 from buildbot.domain.rule import Rule
 from buildbot.engine.pacing import Line
 from buildbot.engine.sites import ForgeSite, Hook, RegistrySite, StatusSite, WatchedForge
 from buildbot.engine.wording import StatusWording
 
 RETENTION = timedelta(days=30)
+SPREAD = timedelta(minutes=10)
+"""How long a new configuration may take to reach every instance: a mounted file comes to each in its own time."""
+FOR_ANOTHER = timedelta(seconds=1)
+"""How soon is due again what another instance, which has the newer configuration, can do."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,7 +31,8 @@ class Setup:
     """Everything that one configuration decides, ready for use; forges and registries by their keys.
 
     `public_url` is how browsers and builders reach the bot, without a slash at the end; `retention` how long what has
-    ended is kept. `redeliver_every` and `sweep_every`: how often pushes that never arrived are looked for; None: never.
+    ended is kept; `redeliver_every` and `sweep_every` how often pushes that never arrived are looked for (None: never);
+    `since` when the configuration was read.
     """
 
     rules: tuple[Rule, ...] = ()
@@ -39,11 +45,22 @@ class Setup:
     redeliver_every: timedelta | None = None
     sweep_every: timedelta | None = None
     retention: timedelta = RETENTION
+    since: datetime | None = None
 
     @property
     def wording(self) -> StatusWording:
         """What statuses say and where they lead."""
         return StatusWording(self.public_url, {key: site.registry for key, site in self.registries.items()})
+
+    def is_behind(self, build: Build, now: datetime) -> bool:
+        """Whether a build names what is not configured here and was planned after this configuration was read: by an
+        instance that has a newer one, which this one will have too."""
+        is_known = build.request.registry in self.registries and build.source.forge in self.forges
+        return not is_known and self.may_come(build.created_at, now)
+
+    def may_come(self, asked_at: datetime, now: datetime) -> bool:
+        """Whether what was asked for then, and is unknown here, may be in a configuration that is still to come."""
+        return self.since is not None and asked_at > self.since and now - asked_at < SPREAD
 
     def lines(self) -> Iterator[Line]:
         """Every line, for whoever wants to know what is in trouble."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
 from buildbot.domain.lifecycle import Limits
@@ -76,6 +76,12 @@ class StatusSite:
             name = f"{self.site.key} {credential}".strip()
             self.purses[credential] = Purse(budget, Line(name, clock))
         return self.purses[credential]
+
+    def at_rate(self, writes_per_minute: int) -> StatusSite:
+        """The same forge with the same purses, which are filled at this rate from now on."""
+        for purse in self.purses.values():
+            purse.budget.set_rate(writes_per_minute / 60)
+        return replace(self, writes_per_minute=writes_per_minute)
 
     def lines(self) -> tuple[Line, ...]:
         """The line to the forge, and that of every credential used so far."""

@@ -20,7 +20,7 @@ from buildbot.domain.status import Later, Nothing, Post, Posted, next_post
 from buildbot.engine.lease_loop import LeaseLoop
 from buildbot.engine.outcomes import next_probe
 from buildbot.engine.pacing import LONG_PAUSE, Clock, Closed, Line
-from buildbot.engine.setup import Current
+from buildbot.engine.setup import FOR_ANOTHER, Current
 from buildbot.engine.sites import StatusSite
 from buildbot.ports import (
     CallError,
@@ -87,7 +87,10 @@ class StatusLoop(LeaseLoop[DueStatus]):
 
     async def _progress(self, status: DueStatus) -> StatusProgress:
         as_it_was = StatusProgress(status.posted, None, status.failures, status.failing_since)
-        forge = self._current.setup.statuses.get(status.forge)
+        setup, now = self._current.setup, self._clock.now()
+        forge = setup.statuses.get(status.forge)
+        if forge is None and setup.may_come(status.wanted_at, now):
+            return replace(as_it_was, due=now + FOR_ANOTHER)
         if forge is None:
             log.warning("status dropped", because=f"the forge {status.forge} is no longer configured")
             return replace(as_it_was, stopped=f"the forge {status.forge} is no longer configured")

@@ -38,7 +38,19 @@ from buildbot.ports import (
     Watched,
     Wording,
 )
-from buildbot.store import claims, instances, intake, keys, listening, people, retention, rounds, statements, statuses
+from buildbot.store import (
+    claims,
+    hurrying,
+    instances,
+    intake,
+    keys,
+    listening,
+    people,
+    retention,
+    rounds,
+    statements,
+    statuses,
+)
 from buildbot.store.database import first_line, in_short, open_database
 from buildbot.store.group_commit import CommitLost, GroupCommit, WriterClosed
 
@@ -105,6 +117,9 @@ class SqlStore:
 
     async def save_status(self, status: DueStatus, progress: StatusProgress) -> None:
         await self._write(statuses.save, status, progress)
+
+    async def hurry(self, registries: Collection[str], forges: Collection[str], now: datetime) -> None:
+        await self._write(hurrying.hurry, registries, forges, now)
 
     async def list_builds(self, which: BuildFilter) -> tuple[Build, ...]:
         return await self._read(people.list_builds, which)

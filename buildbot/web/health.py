@@ -1,8 +1,9 @@
 """Is it alive, is it ready, what is it doing: the three questions of whoever runs it.
 
 Ready means that the store takes writes, since then no push is lost. A registry or forge that is away is named as
-degraded and does not make the bot unready: restarting it, or sending webhooks elsewhere, would help nobody. It is also
-told when pushes that never arrived were last looked for, and what was found.
+degraded and does not make the bot unready: restarting it, or sending webhooks elsewhere, would help nobody. Nor does
+a configuration that cannot be taken over, while the one before it is in force. It is also told when pushes that never
+arrived were last looked for, and what was found.
 
 Metrics are given whatever is wrong, since that is when they are looked at; what cannot be known then is no number.
 """
@@ -38,16 +39,19 @@ class WatchedStore(Store, RoundStore, Protocol):
 
 
 class Health:
-    """The routes. `lines` gives those to every registry, forge and credential that is known by now."""
+    """The routes. `lines` gives those to every registry, forge and credential that is known by now, `configuration`
+    what is wrong with the newest configuration ("": nothing)."""
 
     def __init__(
         self,
         store: WatchedStore,
         lines: Callable[[], Iterable[Line]],
+        configuration: Callable[[], str] = lambda: "",
         now: Callable[[], datetime] = utc_now,
     ) -> None:
         self._store = store
         self._lines = lines
+        self._configuration = configuration
         self._now = now
 
     def routes(self) -> list[Route]:
@@ -71,6 +75,8 @@ class Health:
     async def readyz(self, _request: Request) -> Response:
         """The store takes writes; what is degraded besides."""
         degraded = {line.name: line.trouble for line in self._lines() if line.trouble}
+        if wrong := self._configuration():
+            degraded["configuration"] = wrong
         try:
             async with asyncio.timeout(PATIENCE_SECONDS):
                 await self._store.ping()

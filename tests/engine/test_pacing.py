@@ -339,3 +339,33 @@ async def test_a_follow_up_waits_for_its_turn_while_throttled(time: Turned) -> N
     time.seconds = 0.2
     await reading
     assert logs.made == 1
+
+
+async def test_a_new_rate_counts_from_now_on_and_forgives_nothing(time: Turned) -> None:
+    budget = Budget(1.0, 3, time.clock())
+    assert [budget.take() for _ in range(4)] == [0, 0, 0, 1.0]
+    budget.set_rate(10.0)
+    assert budget.take() == pytest.approx(0.1)
+    time.seconds = 0.1
+    assert [budget.take(), budget.take()] == [0, pytest.approx(0.1)]
+    budget.set_rate(0.5)
+    assert budget.take() == pytest.approx(2.0)
+
+
+async def test_places_that_are_kept_come_at_the_new_rate_in_their_order(time: Turned) -> None:
+    budget = Budget(0.1, 1, time.clock())
+    assert [budget.reserve(key) for key in ("a", "b", "c")] == [0, 10.0, 20.0]
+    budget.set_rate(1.0)
+    assert [budget.reserve(key) for key in ("b", "c", "d")] == pytest.approx([1.0, 2.0, 3.0])
+
+
+@given(rates=st.lists(st.floats(0.01, 100), min_size=1, max_size=5), taken=st.integers(0, 9))
+def test_going_back_to_the_old_rate_at_once_changes_nothing(rates: list[float], taken: int) -> None:
+    clock = Turned().clock()
+    budgets = [Budget(2.0, 5, clock) for _ in range(2)]
+    for budget in budgets:
+        for _ in range(taken):
+            budget.take()
+    for rate in (*rates, 2.0):
+        budgets[0].set_rate(rate)
+    assert budgets[0].take() == pytest.approx(budgets[1].take())

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from buildbot.engine.pacing import Clock, Closed
-from buildbot.engine.rounds import LOOK_BURST, Look, Looked, Round, RoundLoop, Subject, going
+from buildbot.engine.rounds import LOOK_BURST, Look, Looked, Round, RoundLoop, Rounds, Subject
 from buildbot.engine.setup import Setup
 from buildbot.ports import CallError, ClaimLost, RoundReport, Throttled, Unanswered, Vanished
 from buildbot.store.sql_store import SqlStore
@@ -269,7 +269,7 @@ async def test_rounds_are_gone_by_themselves_and_end_in_order(bench: Bench) -> N
             return Looked({}, look.now + EVERY)
 
     slow = Slow("api", "web")
-    async with going([bench.loop(one), bench.loop(slow)]):
+    async with Rounds(bench.loop(one), bench.loop(slow)).running():
         await until(lambda: bool(one.looks and slow.looks))
     assert ended == ["api"]
     assert {report.name for report in await bench.store.round_reports() if report.finished_at} == {"noting", "slow"}

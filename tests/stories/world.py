@@ -20,18 +20,21 @@ import httpx
 from sqlalchemy import Connection, text
 from starlette.types import ASGIApp
 
-from buildbot.bootstrap import build_app
-from buildbot.config import load
+from buildbot.bootstrap import Source, build_app
+from buildbot.config import Files, load
 from buildbot.engine.pacing import Clock, utc_now
 from buildbot.sandbox.git_repository import Status
 from buildbot.sandbox.github import GitHub, Push
 from buildbot.sandbox.quay import Quay
 from buildbot.sandbox.serving import serving
 from buildbot.store.sql_store import SqlStore
+from buildbot.telemetry import REGISTRY
 
 SECRET = "a secret of the hook"
 REPOSITORY = "acme/api"
 PATIENCE_SECONDS = 20.0
+RESULTS = ("success", "failure")
+"""How reading the configuration again may end."""
 FAST = 60.0
 """How many times faster than recorded Quay runs: a build that takes eight seconds is over in an eighth of one."""
 
@@ -58,7 +61,7 @@ webhook_secrets = [{secrets}]
 [registries.{registry_name}]
 kind = "quay"
 url = "{quay}"
-token = "env:QUAY_TOKEN"
+token = "{registry_token}"
 {registry}
 
 {rules}
@@ -100,6 +103,7 @@ class Setting:
     rules: str = RULE
     registry: str = QUICK
     registry_name: str = "quay"
+    registry_token: str = "env:QUAY_TOKEN"
     store: str = ""
     forge: str = "writes_per_minute = 6000"
     credential: str = 'token = "env:GITHUB_TOKEN"'
@@ -151,6 +155,7 @@ class World:
     bot_url: str = ""
     hook: Any = None
     watch: Watch = field(default_factory=Watch)
+    source: Source | None = None
 
     @property
     def config_file(self) -> Path:
@@ -172,6 +177,7 @@ class World:
             "forge": self.setting.forge,
             "quay": self.quay.url,
             "registry": self.setting.registry,
+            "registry_token": self.setting.registry_token,
             "registry_name": self.setting.registry_name,
             "rules": self.setting.rules,
         }
@@ -190,10 +196,26 @@ class World:
     async def bot(self) -> AsyncIterator[str]:
         """Run the bot in this process while the block lasts; its hook is set to it."""
         self.setting.store = self.setting.store or LONG_LEASE
-        app = build_app(load(self.write_config(), self.environ), self.watch.clock())
+        files = Files()
+        config = load(self.write_config(), self.environ, files=files)
+        self.source = Source(self.config_file, self.environ, files)
+        app = build_app(config, self.watch.clock(), self.source)
         async with serving(app, lifespan=True) as url:
             self.hear_pushes(url)
             yield url
+
+    async def reread(self) -> str:
+        """Have the bot of this process read the configuration again; the result by the name that the metric has."""
+        assert self.source is not None
+        before = _times_read()
+        self.source.ask()
+        await until(lambda: _times_read() != before)
+        return next(result for result, times in _times_read().items() if times > before[result])
+
+    async def reconfigure(self) -> str:
+        """The same after the configuration has been written anew."""
+        self.write_config()
+        return await self.reread()
 
     async def get(self, path: str, **headers: str) -> httpx.Response:
         """Ask the bot."""
@@ -252,6 +274,11 @@ class World:
         """The commit that the image tag holds."""
         archive = self.quay.image(repository, tag)
         return archive.partition("/archive/")[2].partition(".tar.gz")[0] if archive else None
+
+
+def _times_read() -> dict[str, float]:
+    name = "buildbot_config_reloads_total"
+    return {result: REGISTRY.get_sample_value(name, {"result": result}) or 0.0 for result in RESULTS}
 
 
 async def until(holds: Callable[[], bool], seconds: float = PATIENCE_SECONDS) -> None:

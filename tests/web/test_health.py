@@ -138,6 +138,16 @@ async def test_a_store_that_takes_no_writes_is_not_ready_but_alive(ward: Ward) -
     assert (await ward.client.get("/readyz")).status_code == 200
 
 
+async def test_a_configuration_that_is_not_taken_over_is_named_and_makes_nobody_unready(ward: Ward) -> None:
+    app = create_app(
+        Health(ward.store, lambda: [ward.quay], lambda: "the new version has 1 mistake").routes(), _nothing
+    )
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://bot.test") as client:
+        ready = await client.get("/readyz")
+    told = {"status": "ready", "degraded": {"configuration": "the new version has 1 mistake"}}
+    assert (ready.status_code, ready.json()) == (200, told)
+
+
 async def test_health_answers_a_monitor_that_asks_for_the_head_alone(ward: Ward) -> None:
     assert (await ward.client.head("/livez")).status_code == 200
     assert (await ward.client.head("/readyz")).status_code == 200
