@@ -144,7 +144,7 @@ async def test_a_configuration_that_is_not_taken_over_is_named_and_makes_nobody_
     )
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://bot.test") as client:
         ready = await client.get("/readyz")
-    told = {"status": "ready", "degraded": {"configuration": "the new version has 1 mistake"}}
+    told = {"status": "ready", "degraded": {"configuration": "the new version has 1 mistake"}, "rounds": {}}
     assert (ready.status_code, ready.json()) == (200, told)
 
 
