@@ -1,0 +1,139 @@
+"""The programs that are compared, each ready to be started: the bot itself and the baselines.
+
+The bot is the real one, `buildbot serve` on a configuration in a folder of its own. It is not paced, since the baselines
+are not: what it is allowed is in `Settings`, and is told beside every table.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
+
+from tests.benchmarks.processes import Command, free_port
+from tests.benchmarks.pushes import SECRET, repository_of
+
+OURS, BARE, ROWS, BOT = "quay-buildbot", "(a) bare route", "(b) one row each", "(c) gidgethub bot"
+BOT_TELLS_FIRST = "(c) that posts its pending first"
+HAS_GIDGETHUB = all(importlib.util.find_spec(name) for name in ("gidgethub", "aiohttp"))
+CONFIG = """
+[server]
+listen = "127.0.0.1:{port}"
+public_url = "https://builds.example.com"
+
+[store]
+url = "{store}"
+
+[forges.github]
+kind = "github"
+url = "https://github.com"
+api_url = "{remote}"
+webhook_secrets = ["env:HOOK_SECRET"]
+{credential}
+writes_per_minute = {writes_per_minute}
+
+[registries.quay]
+kind = "quay"
+url = "{remote}"
+token = "env:QUAY_TOKEN"
+poll_interval = "{poll_interval}"
+polls_per_second = {polls_per_second}
+"""
+RULE = """
+[[rules]]
+name = "{name}"
+source = "{full_name}"
+branches = ["**"]
+repository = "{full_name}"
+image_tags = ["{{ref}}", "sha-{{short_sha}}"]
+"""
+ENVIRON = {"HOOK_SECRET": SECRET, "QUAY_TOKEN": "quay-token-of-the-bench", "GITHUB_TOKEN": "github-token-of-the-bench"}
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """How the bot is configured: one rule for each of so many repositories, and what it is allowed to ask."""
+
+    repositories: int
+    poll_interval: str = "1s"
+    polls_per_second: int = 1000
+    writes_per_minute: int = 10_000
+    is_app: bool = False
+
+    def told(self) -> str:
+        """The settings in words, for the reader of a table."""
+        pace = f"poll_interval {self.poll_interval}, polls_per_second {self.polls_per_second}"
+        return f"{pace}, writes_per_minute {self.writes_per_minute}"
+
+
+@cache
+def private_key() -> str:
+    """The private key of an App, made once."""
+    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    form = serialization.PrivateFormat.TraditionalOpenSSL
+    return key.private_bytes(serialization.Encoding.PEM, form, serialization.NoEncryption()).decode()
+
+
+def ours(folder: Path, settings: Settings, remote: str, store: str | None = None) -> Command:
+    """The bot. `store`: the URL of its database; None: an SQLite file in the folder."""
+    port, config = free_port(), folder / "config.toml"
+    (folder / "app.pem").write_text(private_key())
+    credential = f'app_id = 12345\nprivate_key = "file:{folder}/app.pem"' if settings.is_app else _TOKEN
+    head = CONFIG.format(
+        port=port,
+        store=store or f"sqlite:///{folder}/buildbot.db",
+        remote=remote,
+        credential=credential,
+        writes_per_minute=settings.writes_per_minute,
+        poll_interval=settings.poll_interval,
+        polls_per_second=settings.polls_per_second,
+    )
+    rules = [RULE.format(name=f"service-{n}", full_name=repository_of(n)) for n in range(settings.repositories)]
+    config.write_text(head + "".join(rules))
+    arguments = ("-m", "buildbot", "serve", "-c", str(config))
+    return Command(OURS, arguments, port, "/readyz", folder / "bot.log", ENVIRON)
+
+
+_TOKEN = 'token = "env:GITHUB_TOKEN"'
+
+
+def bare(folder: Path) -> Command:
+    """Baseline (a)."""
+    return _baseline(BARE, "bare", folder)
+
+
+def rows(folder: Path) -> Command:
+    """Baseline (b)."""
+    return _baseline(ROWS, "rows", folder, str(folder / "rows.db"))
+
+
+def bot(folder: Path, settings: Settings, remote: str, *, tells_first: bool = False) -> Command:
+    """Baseline (c)."""
+    (folder / "bot.pem").write_text(private_key())
+    key = ("--key", str(folder / "bot.pem")) if settings.is_app else ()
+    order = ("--tells-first",) if tells_first else ()
+    asked = ("--quay", remote, "--github", remote, "--repositories", str(settings.repositories), *key, *order)
+    return _baseline(BOT_TELLS_FIRST if tells_first else BOT, "gidgethub_bot", folder, *asked)
+
+
+def remote(folder: Path, *options: str) -> Command:
+    """The quick Quay and GitHub."""
+    port = free_port()
+    arguments = ("-m", "tests.benchmarks.remote_process", str(port), *options)
+    return Command("remote", arguments, port, "/ready", folder / "remote.log", {})
+
+
+def _baseline(name: str, module: str, folder: Path, *options: str) -> Command:
+    port = free_port()
+    arguments: Sequence[str] = ("-m", f"tests.benchmarks.baselines.{module}", str(port), *options)
+    return Command(name, arguments, port, "/ready", folder / f"{module}.log", {})
+
+
+def webhook_path(name: str) -> str:
+    """Where a program takes deliveries."""
+    return "/webhooks/github" if name == OURS else "/webhook"
