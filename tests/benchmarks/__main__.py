@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 import argparse
-import asyncio
 import sys
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from pathlib import Path
 from tempfile import gettempdir
 
-from tests.benchmarks import document, intake, requesting
+from tests.benchmarks import document, following, intake, requesting
 from tests.benchmarks.contestants import HAS_GIDGETHUB
 from tests.benchmarks.machine import described
 from tests.benchmarks.scale import Scale
 from tests.benchmarks.stores import POSTGRESQL, SQLITE
 from tests.benchmarks.table import Table
 
-BENCHMARKS: dict[str, Callable[[Scale], Awaitable[list[Table]]]] = {
+BENCHMARKS: dict[str, Callable[[Scale], list[Table]]] = {
     "intake": intake.measure,
     "requesting": requesting.measure,
+    "following": following.measure,
 }
 
 
@@ -54,15 +54,11 @@ def main() -> int:
 def _measured(name: str, scale: Scale) -> list[Table]:
     began = time.perf_counter()
     print(f"## {name}", flush=True)
-    tables = asyncio.run(_run(name, scale))
+    tables = BENCHMARKS[name](scale)
     for table in tables:
         print(f"\n{table.markdown()}", flush=True)
     print(f"({name}: {time.perf_counter() - began:.0f} s)\n", flush=True)
     return tables
-
-
-async def _run(name: str, scale: Scale) -> list[Table]:
-    return await BENCHMARKS[name](scale)
 
 
 if __name__ == "__main__":

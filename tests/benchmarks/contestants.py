@@ -1,7 +1,7 @@
 """The programs that are compared, each ready to be started: the bot itself and the baselines.
 
-The bot is the real one, `buildbot serve` on a configuration in a folder of its own. It is not paced, since the baselines
-are not: what it is allowed is in `Settings`, and is told beside every table.
+The bot is the real one, `buildbot serve` on a configuration in a folder of its own. It is not paced, since the
+baselines are not: what it is allowed is in `Settings`, and is told beside every table.
 """
 
 from __future__ import annotations

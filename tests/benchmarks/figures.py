@@ -39,7 +39,7 @@ def in_seconds(seconds: float) -> str:
 
 def times(value: float) -> str:
     """A ratio, for a table."""
-    return f"{value:.2f}×"
+    return f"{value:.2f}x"
 
 
 def turned(items: Sequence[Item], number: int) -> list[Item]:

@@ -9,6 +9,7 @@ the bot as for (c), while every push still leaves them a build to ask for.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -49,9 +50,9 @@ class Figures:
     p99: float
 
 
-async def measure(scale: Scale) -> list[Table]:
+def measure(scale: Scale) -> list[Table]:
     """Every trial as a table."""
-    return [_table(trial, await _rounds(trial, scale), scale) for trial in _trials(scale)]
+    return [_table(trial, asyncio.run(_rounds(trial, scale)), scale) for trial in scale.some(_trials(scale))]
 
 
 def _trials(scale: Scale) -> list[Trial]:
@@ -105,11 +106,15 @@ def _table(trial: Trial, results: Mapping[str, Sequence[Result]], scale: Scale) 
         columns=("", "accepted a second", "ack p50", "ack p99", "rate against it", "p99 against it"),
         rows=[_row(name, one, figures[OURS]) for name, one in figures.items()],
         figures={f"{name} {key}": getattr(one, key) for name, one in figures.items() for key in ("rate", "p50", "p99")},
-        notes=[
-            f"{trial.count} pushes of {size:.0f} kB a round, {scale.rounds} rounds in turn, {trial.connections}"
-            f" connections; the bot's store is {scale.store}; {Settings(trial.scheme.repositories).told()}."
-        ],
+        notes=[_note(trial, scale, size)],
         targets=_targets(figures) if trial.rate is None else (),
+    )
+
+
+def _note(trial: Trial, scale: Scale, size: float) -> str:
+    return (
+        f"{trial.count} pushes of {size:.0f} kB a round, {scale.rounds} rounds in turn, {trial.connections}"
+        f" connections; the bot's store is {scale.store}; {Settings(trial.scheme.repositories).told()}."
     )
 
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import signal
 import socket
 import sys
 import time
@@ -18,7 +17,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 START_SECONDS = 20.0
-STOP_SECONDS = 15.0
 ROOT = Path(__file__).parent.parent.parent
 
 
@@ -57,9 +55,7 @@ class Program:
 
     async def kill(self) -> None:
         """End it as a power cut would."""
-        if self.process.returncode is None:
-            self.process.send_signal(signal.SIGKILL)
-        await self.process.wait()
+        await _ended(self.process)
 
 
 @asynccontextmanager
@@ -111,14 +107,10 @@ async def _answers(command: Command) -> bool:
 
 
 async def _ended(process: Process) -> None:
+    # Without a word: what it has under way is of no interest, and finishing it would take seconds.
     if process.returncode is None:
-        process.send_signal(signal.SIGTERM)
-    try:
-        async with asyncio.timeout(STOP_SECONDS):
-            await process.wait()
-    except TimeoutError:
         process.kill()
-        await process.wait()
+    await process.wait()
 
 
 def _status(pid: int, key: str) -> int:

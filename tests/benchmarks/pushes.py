@@ -19,7 +19,7 @@ SECRET = "a secret of the hook"
 OWNER = "acme"
 INSTALLATION = 4242
 FOLDERS = ("src/server", "src/client/components", "docs/reference", "tests/integration", "deploy/charts/templates")
-FILES_PER_COMMIT = 7
+FILES_PER_COMMIT = 12
 EPOCH = 1_800_000_000
 
 

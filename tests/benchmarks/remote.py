@@ -50,7 +50,7 @@ class Course:
 
 
 def _digits(text: str) -> float:
-    return int(text, 16) / 16 ** len(text)
+    return int(text, 16) / float(16 ** len(text))
 
 
 def _within(span: tuple[float, float], share: float) -> float:

@@ -40,9 +40,9 @@ class Trial:
     limit: float
 
 
-async def measure(scale: Scale) -> list[Table]:
+def measure(scale: Scale) -> list[Table]:
     """Steady and burst."""
-    return [await _table(trial, scale) for trial in _trials(scale)]
+    return [asyncio.run(_table(trial, scale)) for trial in scale.some(_trials(scale))]
 
 
 def _trials(scale: Scale) -> list[Trial]:
@@ -64,10 +64,7 @@ async def _table(trial: Trial, scale: Scale) -> Table:
         columns=("", "p50", "p99", "p50 against it", "p99 against it"),
         rows=[_row(name, p50, p99) for name in spans],
         figures={f"{name} {key}": it[name] for name in spans for key, it in (("p50", p50), ("p99", p99))},
-        notes=[
-            f"{trial.order.count} pushes over {REPOSITORIES} repositories, {scale.rounds} rounds in turn; every call"
-            f" takes {float(LATENCY) * 1000:.0f} ms; a GitHub App's credential; {SETTINGS.told()}."
-        ],
+        notes=[_note(trial, scale)],
         targets=[
             Target(f"p{trial.share * 100:.0f} against {name}", ratio(judged[OURS], judged[name]), trial.limit)
             for name in (BOT, BOT_TELLS_FIRST)
@@ -103,6 +100,13 @@ async def _asked(place: Place, order: Order) -> list[float]:
         while not (requested := (await place.facts()).requested).keys() >= set(wanted):  # noqa: ASYNC110  another process
             await asyncio.sleep(0.2)
     return [requested[sha] for sha in wanted]
+
+
+def _note(trial: Trial, scale: Scale) -> str:
+    return (
+        f"{trial.order.count} pushes over {REPOSITORIES} repositories, {scale.rounds} rounds in turn; every call takes"
+        f" {float(LATENCY) * 1000:.0f} ms; a GitHub App's credential; {SETTINGS.told()}."
+    )
 
 
 def _medians(spans: Mapping[str, Sequence[Sequence[float]]], share: float) -> dict[str, float]:

@@ -14,7 +14,7 @@ class Target:
     value: float
     limit: float
     is_least: bool = False
-    unit: str = "×"
+    unit: str = "x"
 
     @property
     def is_met(self) -> bool:

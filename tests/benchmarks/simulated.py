@@ -1,0 +1,284 @@
+"""Both sides on one simulated clock: the bot's real loops, store and adapters, and (c)'s logic, against the same Quay.
+
+A lag of half a second cannot be told from the noise of a busy machine, and waiting for builds takes as long as they do.
+In simulated time (`tests.engine.virtual_time`) neither matters: the figures are exact, the same on every machine, and
+an hour passes in seconds. What it cannot show is the time that computing takes, which counts as none; the benchmarks in
+real time show that.
+
+Every call to Quay or GitHub takes `CALL_SECONDS`, half of it there and half back.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, Self, cast
+
+import httpx
+import structlog
+
+from buildbot.domain.lifecycle import Limits
+from buildbot.domain.rule import Rule
+from buildbot.engine.build_loop import BuildLoop
+from buildbot.engine.intake import Intake
+from buildbot.engine.pacing import Clock, Line, RegistryLine
+from buildbot.engine.repository_pass import Memory, Tools
+from buildbot.engine.sites import ForgeSite, RegistrySite
+from buildbot.engine.status_loop import StatusLoop, StatusSite
+from buildbot.engine.wording import StatusWording
+from buildbot.forges.auth import Auth, TokenAuth
+from buildbot.forges.github.api import GitHubApi
+from buildbot.forges.github.app_auth import AppAuth
+from buildbot.forges.github.webhook import GitHubWebhook
+from buildbot.ports import Delivery, Store
+from buildbot.registry.quay import QuayRegistry
+from buildbot.store.sql_store import SqlStore
+from tests.benchmarks.baselines.in_memory import InMemoryBot
+from tests.benchmarks.contestants import Settings, private_key
+from tests.benchmarks.pushes import Pushes, Scheme, repository_of
+from tests.benchmarks.remote import Course, Facts, Remote
+from tests.engine.virtual_time import VirtualLoop
+
+CALL_SECONDS = 0.05
+SETTLE = timedelta(seconds=30)
+LEASE = timedelta(seconds=10)
+TIMEOUT = timedelta(seconds=20)
+EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
+Take = Callable[[int, dict[str, Any]], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True)
+class Scenario:
+    """Pushes at their times (seconds from the start), how their builds go, and how long to wait after the last."""
+
+    title: str
+    scheme: Scheme
+    course: Course
+    times: Sequence[float]
+    settings: Settings
+
+
+class World:
+    """One run: the clock, Quay and GitHub, and whoever is being measured."""
+
+    def __init__(self, scenario: Scenario) -> None:
+        self.scenario = scenario
+        self.remote = Remote(scenario.course)
+        self.clock = Clock(lambda: EPOCH + timedelta(seconds=self.now), lambda: self.now)
+        self._loop: VirtualLoop | None = None
+
+    @property
+    def now(self) -> float:
+        """Seconds since the run began."""
+        return 0.0 if self._loop is None else self._loop.time()
+
+    async def call(self, method: str, target: str, body: bytes) -> tuple[int, bytes]:
+        """One call over the simulated network."""
+        await asyncio.sleep(CALL_SECONDS / 2)
+        answer = self.remote.answer(method, target, body, EPOCH.timestamp() + self.now)
+        await asyncio.sleep(CALL_SECONDS / 2)
+        return answer
+
+    def run(self, contestant: Callable[[World], Awaitable[None]]) -> Facts:
+        """Let somebody take all pushes and see their builds to the end; what happened. Raises what broke it."""
+        with asyncio.Runner(loop_factory=VirtualLoop) as runner, _silence():
+            loop = runner.get_loop()
+            assert isinstance(loop, VirtualLoop)
+            self._loop = loop
+            runner.run(_awaited(contestant(self)))
+            if loop.failures:
+                raise loop.failures[0]
+        return self.remote.facts
+
+    async def deliver(self, take: Take) -> None:
+        """Make every push at its time, and wait until each has its final status."""
+        pushes = Pushes(self.scenario.scheme)
+        for number, moment in enumerate(self.scenario.times):
+            await asyncio.sleep(max(0.0, moment - self.now))
+            await take(number, json.loads(pushes(number).body))
+        while not self._is_over():  # noqa: ASYNC110  time itself is awaited
+            await asyncio.sleep(1.0)
+
+    def _is_over(self) -> bool:
+        finals = {sha for sha, state, _ in self.remote.facts.statuses if state != "pending"}
+        return len(finals) >= len(self.scenario.times)
+
+
+async def _awaited(what: Awaitable[None]) -> None:
+    await what
+
+
+# ── (c) ──────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+class _Calls:
+    """`QuayCalls` and `StatusCalls` over the simulated network."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+
+    async def request(self, repository: str, archive_url: str, tags: Sequence[str]) -> str:
+        body = json.dumps({"archive_url": archive_url, "docker_tags": list(tags)}).encode()
+        _, answer = await self._world.call("POST", f"/api/v1/repository/{repository}/build/", body)
+        return str(json.loads(answer)["id"])
+
+    async def phase(self, repository: str, build: str) -> str:
+        _, answer = await self._world.call("GET", f"/api/v1/repository/{repository}/build/{build}", b"")
+        return str(json.loads(answer)["phase"])
+
+    async def post(self, full_name: str, sha: str, state: str, description: str, installation: int) -> None:
+        del installation
+        body = json.dumps({"state": state, "description": description, "context": "quay/build"}).encode()
+        await self._world.call("POST", f"/repos/{full_name}/statuses/{sha}", body)
+
+
+async def in_memory_bot(world: World) -> None:
+    """Baseline (c)."""
+    calls = _Calls(world)
+    names = [repository_of(number) for number in range(world.scenario.scheme.repositories)]
+    bot = InMemoryBot(calls, calls, {name: name for name in names})
+
+    async def take(_: int, push: dict[str, Any]) -> None:
+        bot.take(push)
+
+    await world.deliver(take)
+    await bot.close()
+
+
+# ── ours ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+class _Transport(httpx.AsyncBaseTransport):
+    """The simulated network for the real adapters."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        target = request.url.raw_path.decode()
+        status, body = await self._world.call(request.method, target, await request.aread())
+        return httpx.Response(status, headers={"Content-Type": "application/json"}, content=body)
+
+
+class _StoreInTime:
+    """The real store, whose threads' answers the simulated clock waits for, one piece of work at a time."""
+
+    def __init__(self, store: SqlStore, loop: VirtualLoop) -> None:
+        self._store = store
+        self._loop = loop
+        self._turn = asyncio.Lock()
+
+    def __getattr__(self, name: str) -> Callable[..., Awaitable[Any]]:
+        work = getattr(self._store, name)
+
+        async def whole(*args: Any, **kwargs: Any) -> Any:
+            return await asyncio.shield(asyncio.ensure_future(self._done(work, *args, **kwargs)))
+
+        return whole
+
+    async def _done(self, work: Callable[..., Awaitable[Any]], *args: Any, **kwargs: Any) -> Any:
+        async with self._turn:
+            self._loop.begin_work()
+            try:
+                return await work(*args, **kwargs)
+            finally:
+                self._loop.end_work()
+
+
+async def quay_buildbot(world: World) -> None:
+    """The bot: everything of it but the web server."""
+    loop = asyncio.get_running_loop()
+    assert isinstance(loop, VirtualLoop)
+    with TemporaryDirectory(dir=_ram()) as folder, SqlStore(f"sqlite:///{folder}/store.db") as real:
+        async with httpx.AsyncClient(transport=_Transport(world)) as client:
+            engine = _Engine(world, cast("Store", _StoreInTime(real, loop)), client)
+            async with engine:
+                await world.deliver(engine.take)
+
+
+class _Engine:
+    """The bot's parts put together as `buildbot.bootstrap` does, over a client and a store of ours."""
+
+    def __init__(self, world: World, store: Store, client: httpx.AsyncClient) -> None:
+        clock, settings = world.clock, world.scenario.settings
+        self._clock = clock
+        quay = QuayRegistry(client, url="https://quay.test", token="t", request_timeout=TIMEOUT, now=clock.now)
+        github = GitHubApi(
+            client, api_url="https://api.test", auth=_auth(settings, client, clock), request_timeout=TIMEOUT
+        )
+        forge = ForgeSite("github", github, Line("github", clock, minds_credential=False))
+        words = StatusWording("https://builds.test", {"quay": quay})
+        tools = Tools(store, {"github": forge}, words, clock, Memory())
+        site = RegistrySite(
+            "quay", quay, RegistryLine("quay", settings.polls_per_second, clock), _limits(settings), SETTLE
+        )
+        statuses = {"github": StatusSite(forge, settings.writes_per_minute)}
+        self._statuses = StatusLoop(store, statuses, clock, LEASE)
+        self._builds = BuildLoop("bench", LEASE, {"quay": site}, tools, on_news=self._statuses.pulse.beat)
+        webhooks = {"github": GitHubWebhook(forge="github", url="https://github.com")}
+        self._intake = Intake(store, webhooks, _rules(world.scenario.scheme), words, self._wake)
+
+    async def take(self, number: int, push: dict[str, Any]) -> None:
+        """A delivery, as the web server would hand it on."""
+        await self._intake.take(Delivery("github", f"push-{number}", "push", push, self._clock.now()))
+
+    async def __aenter__(self) -> Self:
+        self._running = [asyncio.create_task(loop.run()) for loop in (self._builds, self._statuses)]
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await asyncio.gather(self._builds.stop(), self._statuses.stop(), *self._running)
+
+    def _wake(self) -> None:
+        self._builds.pulse.beat()
+        self._statuses.pulse.beat()
+
+
+def _auth(settings: Settings, client: httpx.AsyncClient, clock: Clock) -> Auth:
+    if not settings.is_app:
+        return TokenAuth("a-token-of-the-bot", forge="GitHub")
+    return AppAuth(client, api_url="https://api.test", app_id=1, private_key_pem=private_key(), now=clock.now)
+
+
+def _limits(settings: Settings) -> Limits:
+    return replace(Limits(), poll_interval=timedelta(seconds=float(settings.poll_interval.removesuffix("s"))))
+
+
+def _rules(scheme: Scheme) -> tuple[Rule, ...]:
+    return tuple(
+        Rule(
+            name=f"service-{number}",
+            forge="github",
+            source=repository_of(number),
+            registry="quay",
+            repository=repository_of(number),
+            branches=("**",),
+            image_tags=("{ref}", "sha-{short_sha}"),
+        )
+        for number in range(scheme.repositories)
+    )
+
+
+def _ram() -> Path | None:
+    fast = Path("/dev/shm")  # noqa: S108  a folder of our own is made in it
+    return fast if fast.is_dir() else None
+
+
+def _drop(_: object, __: str, ___: Any) -> Any:
+    raise structlog.DropEvent
+
+
+@contextmanager
+def _silence() -> Iterator[None]:
+    before = structlog.get_config()
+    structlog.configure(processors=[_drop], wrapper_class=structlog.make_filtering_bound_logger(50))
+    try:
+        yield
+    finally:
+        structlog.configure(**before)
