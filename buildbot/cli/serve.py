@@ -16,6 +16,9 @@ from buildbot.cli.options import DEFAULT_FILE, WRONG, ConfigFile, fail, load_or_
 from buildbot.config import Server
 
 GRACEFUL_SECONDS = 2
+SWITCH_SECONDS = 0.001
+"""The store's thread gives the interpreter away at each statement and may wait so long until it has it back; with
+Python's own 5 ms a busy bot took a third of the pushes (measured on two busy cores)."""
 BACKLOG = 2048
 
 
@@ -27,6 +30,7 @@ def serve(config: ConfigFile = DEFAULT_FILE) -> None:
     from buildbot.telemetry import log_to
 
     _on_signals(lambda: sys.exit(0))
+    sys.setswitchinterval(SWITCH_SECONDS)
     loaded = load_or_exit(config)
     log_to(sys.stderr, secrets=known_secrets(loaded))
     log = structlog.get_logger("buildbot")
