@@ -9,7 +9,6 @@ from __future__ import annotations
 import importlib.util
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 
 from cryptography.hazmat.primitives import serialization
@@ -52,7 +51,21 @@ branches = ["**"]
 repository = "{full_name}"
 image_tags = ["{{ref}}", "sha-{{short_sha}}"]
 """
-ENVIRON = {"HOOK_SECRET": SECRET, "QUAY_TOKEN": "quay-token-of-the-bench", "GITHUB_TOKEN": "github-token-of-the-bench"}
+
+
+def private_key() -> str:
+    """A private key for an App."""
+    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    form = serialization.PrivateFormat.TraditionalOpenSSL
+    return key.private_bytes(serialization.Encoding.PEM, form, serialization.NoEncryption()).decode()
+
+
+ENVIRON = {
+    "HOOK_SECRET": SECRET,
+    "QUAY_TOKEN": "quay-token-of-the-bench",
+    "GITHUB_TOKEN": "github-token-of-the-bench",
+    "APP_KEY": private_key(),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,34 +84,30 @@ class Settings:
         return f"{pace}, writes_per_minute {self.writes_per_minute}"
 
 
-@cache
-def private_key() -> str:
-    """The private key of an App, made once."""
-    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
-    form = serialization.PrivateFormat.TraditionalOpenSSL
-    return key.private_bytes(serialization.Encoding.PEM, form, serialization.NoEncryption()).decode()
-
-
-def ours(folder: Path, settings: Settings, remote: str, store: str | None = None) -> Command:
-    """The bot. `store`: the URL of its database; None: an SQLite file in the folder."""
-    port, config = free_port(), folder / "config.toml"
-    (folder / "app.pem").write_text(private_key())
-    credential = f'app_id = 12345\nprivate_key = "file:{folder}/app.pem"' if settings.is_app else _TOKEN
+def config_text(settings: Settings, remote: str, *, port: int = 0, store: str = "sqlite:///bench.db") -> str:
+    """The bot's configuration, for a Quay and GitHub API at `remote`. Its secrets are `ENVIRON`."""
     head = CONFIG.format(
         port=port,
-        store=store or f"sqlite:///{folder}/buildbot.db",
+        store=store,
         remote=remote,
-        credential=credential,
+        credential=_APP if settings.is_app else _TOKEN,
         writes_per_minute=settings.writes_per_minute,
         poll_interval=settings.poll_interval,
         polls_per_second=settings.polls_per_second,
     )
     rules = [RULE.format(name=f"service-{n}", full_name=repository_of(n)) for n in range(settings.repositories)]
-    config.write_text(head + "".join(rules))
+    return head + "".join(rules)
+
+
+def ours(folder: Path, settings: Settings, remote: str, store: str) -> Command:
+    """The bot. `store`: the URL of its database."""
+    port, config = free_port(), folder / "config.toml"
+    config.write_text(config_text(settings, remote, port=port, store=store))
     arguments = ("-m", "buildbot", "serve", "-c", str(config))
     return Command(OURS, arguments, port, "/readyz", folder / "bot.log", ENVIRON)
 
 
+_APP = 'app_id = 12345\nprivate_key = "env:APP_KEY"'
 _TOKEN = 'token = "env:GITHUB_TOKEN"'
 
 
@@ -114,7 +123,7 @@ def rows(folder: Path) -> Command:
 
 def bot(folder: Path, settings: Settings, remote: str, *, tells_first: bool = False) -> Command:
     """Baseline (c)."""
-    (folder / "bot.pem").write_text(private_key())
+    (folder / "bot.pem").write_text(ENVIRON["APP_KEY"])
     key = ("--key", str(folder / "bot.pem")) if settings.is_app else ()
     order = ("--tells-first",) if tells_first else ()
     asked = ("--quay", remote, "--github", remote, "--repositories", str(settings.repositories), *key, *order)

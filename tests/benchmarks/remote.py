@@ -23,6 +23,7 @@ STARTING = ((0.0, "build-scheduled"), (0.25, "unpacking"), (1.25, "pulling"), (2
 PUSHING_SECONDS = 1.0
 _BUILDS = re.compile(r"/api/v1/repository/([^/]+/[^/]+)/build(?:/([^/]+)?)?(/status|/logs)?")
 _STATUSES = re.compile(r"/repos/([^/]+/[^/]+)/statuses/([0-9a-f]{40})")
+_CONTENTS = re.compile(r"/repos/[^/]+/[^/]+/contents/.+")
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 Answer = tuple[int, bytes]
 
@@ -137,6 +138,9 @@ class Remote:
             self._count("accessToken")
             until = datetime.fromtimestamp(now + 3600, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
             return 201, json.dumps({"token": "ghs_" + "x" * 36, "expires_at": until}).encode()
+        if _CONTENTS.fullmatch(path):
+            self._count("hasFile")
+            return 200, b'{"type": "file", "name": "Dockerfile"}'
         return 404, b'{"message": "Not Found"}'
 
     def _count(self, operation: str) -> None:

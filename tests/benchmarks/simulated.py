@@ -23,33 +23,26 @@ from typing import Any, Self, cast
 import httpx
 import structlog
 
-from buildbot.domain.lifecycle import Limits
-from buildbot.domain.rule import Rule
+from buildbot.bootstrap.setup import new_setup
+from buildbot.config import read
 from buildbot.engine.build_loop import BuildLoop
 from buildbot.engine.intake import Intake
-from buildbot.engine.pacing import Clock, Line, RegistryLine
+from buildbot.engine.pacing import Clock
 from buildbot.engine.repository_pass import Memory, Tools
-from buildbot.engine.sites import ForgeSite, RegistrySite
-from buildbot.engine.status_loop import StatusLoop, StatusSite
-from buildbot.engine.wording import StatusWording
-from buildbot.forges.auth import Auth, TokenAuth
-from buildbot.forges.github.api import GitHubApi
-from buildbot.forges.github.app_auth import AppAuth
-from buildbot.forges.github.webhook import GitHubWebhook
+from buildbot.engine.setup import Current
+from buildbot.engine.status_loop import StatusLoop
 from buildbot.ports import Delivery, Store
-from buildbot.registry.quay import QuayRegistry
 from buildbot.store.sql_store import SqlStore
+from tests.benchmarks import contestants
 from tests.benchmarks.baselines.in_memory import InMemoryBot
-from tests.benchmarks.contestants import Settings, private_key
+from tests.benchmarks.contestants import Settings
 from tests.benchmarks.pushes import Pushes, Scheme, repository_of
 from tests.benchmarks.remote import Course, Facts, Remote
 from tests.engine.virtual_time import VirtualLoop
 
 CALL_SECONDS = 0.05
-SETTLE = timedelta(seconds=30)
 LEASE = timedelta(seconds=10)
-TIMEOUT = timedelta(seconds=20)
-EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
+REMOTE = "https://remote.test"
 Take = Callable[[int, dict[str, Any]], Awaitable[None]]
 
 
@@ -70,7 +63,9 @@ class World:
     def __init__(self, scenario: Scenario) -> None:
         self.scenario = scenario
         self.remote = Remote(scenario.course)
-        self.clock = Clock(lambda: EPOCH + timedelta(seconds=self.now), lambda: self.now)
+        # From now on, since an App's tokens run out by the wall's clock.
+        self._epoch = datetime.now(UTC).replace(microsecond=0)
+        self.clock = Clock(lambda: self._epoch + timedelta(seconds=self.now), lambda: self.now)
         self._loop: VirtualLoop | None = None
 
     @property
@@ -81,7 +76,7 @@ class World:
     async def call(self, method: str, target: str, body: bytes) -> tuple[int, bytes]:
         """One call over the simulated network."""
         await asyncio.sleep(CALL_SECONDS / 2)
-        answer = self.remote.answer(method, target, body, EPOCH.timestamp() + self.now)
+        answer = self.remote.answer(method, target, body, self._epoch.timestamp() + self.now)
         await asyncio.sleep(CALL_SECONDS / 2)
         return answer
 
@@ -203,30 +198,22 @@ async def quay_buildbot(world: World) -> None:
 
 
 class _Engine:
-    """The bot's parts put together as `buildbot.bootstrap` does, over a client and a store of ours."""
+    """The bot's parts put together as `buildbot.bootstrap.app` does, over a client and a store of ours."""
 
     def __init__(self, world: World, store: Store, client: httpx.AsyncClient) -> None:
-        clock, settings = world.clock, world.scenario.settings
-        self._clock = clock
-        quay = QuayRegistry(client, url="https://quay.test", token="t", request_timeout=TIMEOUT, now=clock.now)
-        github = GitHubApi(
-            client, api_url="https://api.test", auth=_auth(settings, client, clock), request_timeout=TIMEOUT
-        )
-        forge = ForgeSite("github", github, Line("github", clock, minds_credential=False))
-        words = StatusWording("https://builds.test", {"quay": quay})
-        tools = Tools(store, {"github": forge}, words, clock, Memory())
-        site = RegistrySite(
-            "quay", quay, RegistryLine("quay", settings.polls_per_second, clock), _limits(settings), SETTLE
-        )
-        statuses = {"github": StatusSite(forge, settings.writes_per_minute)}
-        self._statuses = StatusLoop(store, statuses, clock, LEASE)
-        self._builds = BuildLoop("bench", LEASE, {"quay": site}, tools, on_news=self._statuses.pulse.beat)
-        webhooks = {"github": GitHubWebhook(forge="github", url="https://github.com")}
-        self._intake = Intake(store, webhooks, _rules(world.scenario.scheme), words, self._wake)
+        scenario, self._clock = world.scenario, world.clock
+        text = contestants.config_text(replace(scenario.settings, repositories=scenario.scheme.repositories), REMOTE)
+        self._setup = new_setup(read(text, contestants.ENVIRON, base=Path()), client, self._clock)
+        current = Current(self._setup)
+        self._statuses = StatusLoop(store, current, self._clock, LEASE)
+        tools = Tools(store, self._clock, Memory())
+        self._builds = BuildLoop("bench", LEASE, current, tools, on_news=self._statuses.pulse.beat)
+        self._intake = Intake(store, self._wake)
 
     async def take(self, number: int, push: dict[str, Any]) -> None:
         """A delivery, as the web server would hand it on."""
-        await self._intake.take(Delivery("github", f"push-{number}", "push", push, self._clock.now()))
+        delivery = Delivery("github", f"push-{number}", "push", push, self._clock.now())
+        await self._intake.take(delivery, self._setup)
 
     async def __aenter__(self) -> Self:
         self._running = [asyncio.create_task(loop.run()) for loop in (self._builds, self._statuses)]
@@ -238,31 +225,6 @@ class _Engine:
     def _wake(self) -> None:
         self._builds.pulse.beat()
         self._statuses.pulse.beat()
-
-
-def _auth(settings: Settings, client: httpx.AsyncClient, clock: Clock) -> Auth:
-    if not settings.is_app:
-        return TokenAuth("a-token-of-the-bot", forge="GitHub")
-    return AppAuth(client, api_url="https://api.test", app_id=1, private_key_pem=private_key(), now=clock.now)
-
-
-def _limits(settings: Settings) -> Limits:
-    return replace(Limits(), poll_interval=timedelta(seconds=float(settings.poll_interval.removesuffix("s"))))
-
-
-def _rules(scheme: Scheme) -> tuple[Rule, ...]:
-    return tuple(
-        Rule(
-            name=f"service-{number}",
-            forge="github",
-            source=repository_of(number),
-            registry="quay",
-            repository=repository_of(number),
-            branches=("**",),
-            image_tags=("{ref}", "sha-{short_sha}"),
-        )
-        for number in range(scheme.repositories)
-    )
 
 
 def _ram() -> Path | None:
