@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from tempfile import gettempdir
 
-from tests.benchmarks import document, following, intake, requesting
+from tests.benchmarks import calls, document, following, intake, requesting, size
 from tests.benchmarks.contestants import HAS_GIDGETHUB
 from tests.benchmarks.machine import described
 from tests.benchmarks.scale import Scale
@@ -20,6 +20,8 @@ BENCHMARKS: dict[str, Callable[[Scale], list[Table]]] = {
     "intake": intake.measure,
     "requesting": requesting.measure,
     "following": following.measure,
+    "calls": calls.measure,
+    "size": size.measure,
 }
 
 

@@ -31,14 +31,14 @@ url = "{store}"
 [forges.github]
 kind = "github"
 url = "https://github.com"
-api_url = "{remote}"
+api_url = "{github}"
 webhook_secrets = ["env:HOOK_SECRET"]
 {credential}
 writes_per_minute = {writes_per_minute}
 
 [registries.quay]
 kind = "quay"
-url = "{remote}"
+url = "{quay}"
 token = "env:QUAY_TOKEN"
 poll_interval = "{poll_interval}"
 polls_per_second = {polls_per_second}
@@ -70,13 +70,16 @@ ENVIRON = {
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """How the bot is configured: one rule for each of so many repositories, and what it is allowed to ask."""
+    """How the bot is configured: one rule for each of so many repositories, and what it is allowed to ask.
+
+    `app_id`: it acts as this GitHub App, and not with a token.
+    """
 
     repositories: int
     poll_interval: str = "1s"
     polls_per_second: int = 1000
     writes_per_minute: int = 10_000
-    is_app: bool = False
+    app_id: int | None = None
 
     def told(self) -> str:
         """The settings in words, for the reader of a table."""
@@ -84,13 +87,16 @@ class Settings:
         return f"{pace}, writes_per_minute {self.writes_per_minute}"
 
 
-def config_text(settings: Settings, remote: str, *, port: int = 0, store: str = "sqlite:///bench.db") -> str:
-    """The bot's configuration, for a Quay and GitHub API at `remote`. Its secrets are `ENVIRON`."""
+def config_text(
+    settings: Settings, quay: str, github: str | None = None, *, port: int = 0, store: str = "sqlite:///bench.db"
+) -> str:
+    """The bot's configuration, for a Quay and a GitHub API (at the same address if None). Its secrets: `ENVIRON`."""
     head = CONFIG.format(
         port=port,
         store=store,
-        remote=remote,
-        credential=_APP if settings.is_app else _TOKEN,
+        quay=quay,
+        github=github or quay,
+        credential=_TOKEN if settings.app_id is None else _APP.format(settings.app_id),
         writes_per_minute=settings.writes_per_minute,
         poll_interval=settings.poll_interval,
         polls_per_second=settings.polls_per_second,
@@ -107,7 +113,7 @@ def ours(folder: Path, settings: Settings, remote: str, store: str) -> Command:
     return Command(OURS, arguments, port, "/readyz", folder / "bot.log", ENVIRON)
 
 
-_APP = 'app_id = 12345\nprivate_key = "env:APP_KEY"'
+_APP = 'app_id = {}\nprivate_key = "env:APP_KEY"'
 _TOKEN = 'token = "env:GITHUB_TOKEN"'
 
 
@@ -124,7 +130,7 @@ def rows(folder: Path) -> Command:
 def bot(folder: Path, settings: Settings, remote: str, *, tells_first: bool = False) -> Command:
     """Baseline (c)."""
     (folder / "bot.pem").write_text(ENVIRON["APP_KEY"])
-    key = ("--key", str(folder / "bot.pem")) if settings.is_app else ()
+    key = ("--key", str(folder / "bot.pem")) if settings.app_id else ()
     order = ("--tells-first",) if tells_first else ()
     asked = ("--quay", remote, "--github", remote, "--repositories", str(settings.repositories), *key, *order)
     return _baseline(BOT_TELLS_FIRST if tells_first else BOT, "gidgethub_bot", folder, *asked)

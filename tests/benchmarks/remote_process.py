@@ -106,6 +106,10 @@ async def serve(port: int, remote: Remote, latency: float) -> None:
     await server.serve_forever()
 
 
+def _ending(asked: list[float] | None) -> tuple[int, float, float] | None:
+    return None if asked is None else (int(asked[0]), asked[1], asked[2])
+
+
 def main() -> None:
     """`python -m tests.benchmarks.remote_process PORT …`"""
     parser = argparse.ArgumentParser()
@@ -113,8 +117,11 @@ def main() -> None:
     parser.add_argument("--latency", type=float, default=0.0)
     parser.add_argument("--queued", type=float, nargs=2, default=(0.5, 2.0))
     parser.add_argument("--building", type=float, nargs=2, default=(9.0, 15.0))
+    parser.add_argument(
+        "--ending", type=float, nargs=3, help="every n-th build ends so many seconds after, spread over"
+    )
     asked = parser.parse_args()
-    course = Course(queued=tuple(asked.queued), building=tuple(asked.building))
+    course = Course(queued=tuple(asked.queued), building=tuple(asked.building), ending=_ending(asked.ending))
     uvloop.run(serve(asked.port, Remote(course), asked.latency))
 
 

@@ -25,7 +25,7 @@ from tests.benchmarks.table import Table, Target
 
 LATENCY = "0.05"
 REPOSITORIES = 20
-SETTINGS = Settings(REPOSITORIES, is_app=True)
+SETTINGS = Settings(REPOSITORIES, app_id=12345)
 PATIENCE_SECONDS = 60.0
 NAMES = [*((BOT, BOT_TELLS_FIRST) if HAS_GIDGETHUB else ()), OURS]
 

@@ -16,32 +16,21 @@ from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
-from tempfile import TemporaryDirectory
-from typing import Any, Self, cast
+from typing import Any
 
 import httpx
 import structlog
 
-from buildbot.bootstrap.setup import new_setup
-from buildbot.config import read
-from buildbot.engine.build_loop import BuildLoop
-from buildbot.engine.intake import Intake
 from buildbot.engine.pacing import Clock
-from buildbot.engine.repository_pass import Memory, Tools
-from buildbot.engine.setup import Current
-from buildbot.engine.status_loop import StatusLoop
-from buildbot.ports import Delivery, Store
-from buildbot.store.sql_store import SqlStore
 from tests.benchmarks import contestants
 from tests.benchmarks.baselines.in_memory import InMemoryBot
 from tests.benchmarks.contestants import Settings
 from tests.benchmarks.pushes import Pushes, Scheme, repository_of
 from tests.benchmarks.remote import Course, Facts, Remote
+from tests.benchmarks.simulated_bot import engine
 from tests.engine.virtual_time import VirtualLoop
 
 CALL_SECONDS = 0.05
-LEASE = timedelta(seconds=10)
 REMOTE = "https://remote.test"
 Take = Callable[[int, dict[str, Any]], Awaitable[None]]
 
@@ -82,7 +71,7 @@ class World:
 
     def run(self, contestant: Callable[[World], Awaitable[None]]) -> Facts:
         """Let somebody take all pushes and see their builds to the end; what happened. Raises what broke it."""
-        with asyncio.Runner(loop_factory=VirtualLoop) as runner, _silence():
+        with asyncio.Runner(loop_factory=VirtualLoop) as runner, silence():
             loop = runner.get_loop()
             assert isinstance(loop, VirtualLoop)
             self._loop = loop
@@ -161,75 +150,13 @@ class _Transport(httpx.AsyncBaseTransport):
         return httpx.Response(status, headers={"Content-Type": "application/json"}, content=body)
 
 
-class _StoreInTime:
-    """The real store, whose threads' answers the simulated clock waits for, one piece of work at a time."""
-
-    def __init__(self, store: SqlStore, loop: VirtualLoop) -> None:
-        self._store = store
-        self._loop = loop
-        self._turn = asyncio.Lock()
-
-    def __getattr__(self, name: str) -> Callable[..., Awaitable[Any]]:
-        work = getattr(self._store, name)
-
-        async def whole(*args: Any, **kwargs: Any) -> Any:
-            return await asyncio.shield(asyncio.ensure_future(self._done(work, *args, **kwargs)))
-
-        return whole
-
-    async def _done(self, work: Callable[..., Awaitable[Any]], *args: Any, **kwargs: Any) -> Any:
-        async with self._turn:
-            self._loop.begin_work()
-            try:
-                return await work(*args, **kwargs)
-            finally:
-                self._loop.end_work()
-
-
 async def quay_buildbot(world: World) -> None:
     """The bot: everything of it but the web server."""
-    loop = asyncio.get_running_loop()
-    assert isinstance(loop, VirtualLoop)
-    with TemporaryDirectory(dir=_ram()) as folder, SqlStore(f"sqlite:///{folder}/store.db") as real:
-        async with httpx.AsyncClient(transport=_Transport(world)) as client:
-            engine = _Engine(world, cast("Store", _StoreInTime(real, loop)), client)
-            async with engine:
-                await world.deliver(engine.take)
-
-
-class _Engine:
-    """The bot's parts put together as `buildbot.bootstrap.app` does, over a client and a store of ours."""
-
-    def __init__(self, world: World, store: Store, client: httpx.AsyncClient) -> None:
-        scenario, self._clock = world.scenario, world.clock
-        text = contestants.config_text(replace(scenario.settings, repositories=scenario.scheme.repositories), REMOTE)
-        self._setup = new_setup(read(text, contestants.ENVIRON, base=Path()), client, self._clock)
-        current = Current(self._setup)
-        self._statuses = StatusLoop(store, current, self._clock, LEASE)
-        tools = Tools(store, self._clock, Memory())
-        self._builds = BuildLoop("bench", LEASE, current, tools, on_news=self._statuses.pulse.beat)
-        self._intake = Intake(store, self._wake)
-
-    async def take(self, number: int, push: dict[str, Any]) -> None:
-        """A delivery, as the web server would hand it on."""
-        delivery = Delivery("github", f"push-{number}", "push", push, self._clock.now())
-        await self._intake.take(delivery, self._setup)
-
-    async def __aenter__(self) -> Self:
-        self._running = [asyncio.create_task(loop.run()) for loop in (self._builds, self._statuses)]
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        await asyncio.gather(self._builds.stop(), self._statuses.stop(), *self._running)
-
-    def _wake(self) -> None:
-        self._builds.pulse.beat()
-        self._statuses.pulse.beat()
-
-
-def _ram() -> Path | None:
-    fast = Path("/dev/shm")  # noqa: S108  a folder of our own is made in it
-    return fast if fast.is_dir() else None
+    scenario = world.scenario
+    settings = replace(scenario.settings, repositories=scenario.scheme.repositories)
+    config = contestants.config_text(settings, REMOTE)
+    async with httpx.AsyncClient(transport=_Transport(world)) as client, engine(config, client, world.clock) as bot:
+        await world.deliver(lambda number, push: bot.take(f"push-{number}", push))
 
 
 def _drop(_: object, __: str, ___: Any) -> Any:
@@ -237,7 +164,8 @@ def _drop(_: object, __: str, ___: Any) -> Any:
 
 
 @contextmanager
-def _silence() -> Iterator[None]:
+def silence() -> Iterator[None]:
+    """No log while the block lasts."""
     before = structlog.get_config()
     structlog.configure(processors=[_drop], wrapper_class=structlog.make_filtering_bound_logger(50))
     try:
