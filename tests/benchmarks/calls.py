@@ -46,9 +46,9 @@ class Case:
 
 
 CASES = (
-    Case("short builds, a token", SUCCESS, 12.0, is_app=False, is_judged=True),
-    Case("short builds, a GitHub App", SUCCESS, 12.0, is_app=True, is_judged=False),
-    Case("long builds, a token", slow(120.0), 40.0, is_app=False, is_judged=False),
+    Case("short builds, a token", SUCCESS, 10.0, is_app=False, is_judged=True),
+    Case("short builds, a GitHub App", SUCCESS, 10.0, is_app=True, is_judged=False),
+    Case("long builds, a token", slow(120.0), 15.0, is_app=False, is_judged=False),
 )
 
 
@@ -140,7 +140,7 @@ class Sandboxes(httpx.AsyncBaseTransport):
 
     async def _push(self, bot: SimulatedBot, number: int) -> str:
         name = repository_of(number % REPOSITORIES)
-        push = await self._github.commit_and_push(name, message=f"change {number}", deliver=False)
+        push = await self._github.commit_and_push(name, files={"notes.txt": f"{number}\n"}, deliver=False)
         (delivery,) = push.deliveries
         await bot.take(delivery.guid, json.loads(delivery.body))
         await asyncio.sleep(self._case.gap)
