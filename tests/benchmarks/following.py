@@ -8,7 +8,7 @@ by side, or one at a time, as its own build manager has it.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from tests.benchmarks.contestants import BOT, OURS, Settings
 from tests.benchmarks.figures import in_seconds, quantile, ratio, times
@@ -48,45 +48,41 @@ def measure(scale: Scale) -> list[Table]:
 
 
 def cases(scale: Scale) -> list[Case]:
-    """Steady, dense, queued and sparse."""
-    steady, dense = scale.items(150, 4), scale.items(360, 6)
+    """Steady and thin, dense and queued, sparse."""
     settings = Settings(0, poll_interval="1s")
+    few, many = scale.items(150, 4), scale.items(360, 6)
+    steady = Scheme("steady", 10, 1000, 1)
+    built = "builds of 9 to 15 s"
     return [
+        Case(_pushed(f"steady: {few} {built} in ten repositories, five pushes a second", steady, few, 5.0), 0.5, 0.65),
+        Case(_pushed(f"thin: {few} {built} in ten repositories, one push a second", steady, few, 1.0), None, None),
         Case(
-            Scenario(
-                f"steady: {steady} builds of 9 to 15 s in ten repositories, one push a second",
-                Scheme("steady", 10, 1000, 1),
-                Course(),
-                [float(number) for number in range(steady)],
-                settings,
-            ),
-            0.5,
-            0.65,
-        ),
-        Case(
-            Scenario(
-                f"dense: {dense} builds of 9 to 15 s in three repositories, 120 at a time",
-                Scheme("dense", 3, 1000, 1),
-                Course(),
-                [number / 10 for number in range(dense)],
-                settings,
+            _pushed(
+                f"dense: {many} {built} in three repositories, 120 at a time", Scheme("dense", 3, 1000, 1), many, 10.0
             ),
             0.5,
             0.3,
         ),
         Case(
-            Scenario(
-                f"queued: {dense // 3} builds of 9 to 15 s in three repositories, of each one at a time",
-                Scheme("queued", 3, 1000, 1),
-                Course(one_at_a_time=True),
-                [number / 10 for number in range(dense // 3)],
-                settings,
+            replace(
+                _pushed(
+                    f"queued: {many // 3} {built} in three repositories, of each one at a time",
+                    Scheme("queued", 3, 1000, 1),
+                    many // 3,
+                    10.0,
+                ),
+                course=Course(one_at_a_time=True),
             ),
             None,
             None,
         ),
         _sparse(scale.items(20, 2), settings),
     ]
+
+
+def _pushed(title: str, scheme: Scheme, count: int, rate: float) -> Scenario:
+    times = [number / rate for number in range(count)]
+    return Scenario(title, scheme, Course(), times, Settings(0, poll_interval="1s"))
 
 
 def _sparse(repositories: int, settings: Settings) -> Case:
