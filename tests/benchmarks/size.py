@@ -73,7 +73,7 @@ async def _run(builds: int, scale: Scale) -> Figures:
             command = contestants.ours(folder, settings, place.url, store)
             async with running(command) as program:
                 watched = await _watched(builds, settings, program, place, scale)
-            again = await _followed_again(command, place)
+            again = await _followed_again(command, place, settings.repositories)
     return Figures(builds, *watched, again)
 
 
@@ -99,13 +99,17 @@ async def _until_requested(place: Place, builds: int) -> None:
             await asyncio.sleep(0.5)
 
 
-async def _followed_again(command: Command, place: Place) -> float:
+async def _followed_again(command: Command, place: Place, repositories: int) -> float:
     """Seconds from the start of a new process until each repository has been asked about once more."""
     began = time.time()
     async with running(command), asyncio.timeout(PATIENCE_SECONDS):
-        while min((await place.facts()).looked_at.values()) < began:  # noqa: ASYNC110  another process
+        while await _looked_at_since(place, began) < repositories:  # noqa: ASYNC110  another process
             await asyncio.sleep(0.2)
     return time.time() - began
+
+
+async def _looked_at_since(place: Place, began: float) -> int:
+    return sum(moment > began for moment in (await place.facts()).looked_at.values())
 
 
 def _lags(facts: Facts) -> list[float]:
@@ -115,16 +119,11 @@ def _lags(facts: Facts) -> list[float]:
 
 def _flight(runs: list[Figures], scale: Scale) -> Table:
     smallest, largest = runs[0], runs[-1]
-    cost = [ratio(one.cpu / one.builds, largest.cpu / largest.builds) for one in runs]
     return Table(
         title="Builds in flight in one process, five in each repository",
         columns=("builds", "memory", "memory a build", "processor", "lag, p50", "lag, p99", "all followed again after"),
         rows=[_row(one) for one in runs],
-        figures={
-            "memory a build": max(1.0, largest.bytes_a_build),
-            "followed again": largest.followed_again,
-            "cost": max(cost),
-        },
+        figures={"memory": largest.resident, "followed again": largest.followed_again},
         notes=[f"{settings_for(largest.builds).told()}; the bot's store is {scale.store}."],
         targets=[
             Target(
