@@ -5,10 +5,11 @@ PYTHON ?= $(shell for one in python3 python3.11 python3.12 python3.13 python3.14
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+BENCH := $(VENV)/.ready-for-bench
 
 # one after the other, also under `make -j`: the suites share two cores and the reader one terminal
 .NOTPARALLEL:
-.PHONY: help demo test lint types unit stories format clean
+.PHONY: help demo test lint types unit stories bench format clean
 
 help:            ## what can be made
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -21,6 +22,11 @@ $(READY): pyproject.toml constraints.txt
 	@$(PYTHON) -m venv --clear $(VENV)
 	@$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
 	@touch $(READY)
+
+# What the baselines need.
+$(BENCH): $(READY)
+	@$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev,bench]'
+	@touch $(BENCH)
 
 demo: $(READY)   ## pushes become builds become statuses, against the bundled sandboxes
 	@$(BIN)/buildbot demo --once $(ARGS)
@@ -39,6 +45,9 @@ unit: $(READY)   ## unit tests, architecture test, simulation, documentation
 
 stories: $(READY) ## stories through the front door, on the sandboxes
 	$(BIN)/pytest -q --numprocesses=4 tests/stories
+
+bench: $(BENCH) ## measure speed beside baselines, into docs/performance.md; ARGS=intake for one
+	@$(BIN)/python -m tests.benchmarks --write $(ARGS)
 
 format: $(READY) ## rewrite the formatting
 	$(BIN)/ruff format .

@@ -16,7 +16,7 @@ import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -49,8 +49,9 @@ SETTINGS = {
 class Postgres:
     """A server on loopback. Databases are made in a moment, from one that holds the tables already."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, settings: Mapping[str, str] = SETTINGS) -> None:
         self._folder = folder
+        self._settings = settings
         self._programs = _programs(folder)
         with listen() as free:
             self.port = int(free.getsockname()[1])
@@ -60,7 +61,7 @@ class Postgres:
 
     def start(self) -> None:
         """Start the server and wait until it answers."""
-        settings = [word for name, value in SETTINGS.items() for word in ("-c", f"{name}={value}")]
+        settings = [word for name, value in self._settings.items() for word in ("-c", f"{name}={value}")]
         command: list[str | Path] = [self._programs / "postgres", "-D", self._data, "-p", str(self.port), *settings]
         self._process = process = subprocess.Popen(command, **_quietly(), **_as_user())
         deadline = time.monotonic() + START_SECONDS
@@ -117,13 +118,13 @@ class Postgres:
 
 
 @contextmanager
-def running_postgres() -> Iterator[Postgres]:
-    """A server with nothing in it but the template, while the block lasts."""
-    folder = Path(tempfile.mkdtemp(prefix="buildbot-postgres-", dir=_ram()))
+def running_postgres(where: Path | None = None, settings: Mapping[str, str] = SETTINGS) -> Iterator[Postgres]:
+    """A server with nothing in it but the template, while the block lasts; in memory unless told `where`."""
+    folder = Path(tempfile.mkdtemp(prefix="buildbot-postgres-", dir=where or _ram()))
     try:
         if _is_root():
             shutil.chown(folder, EVERYBODY)
-        server = Postgres(folder)
+        server = Postgres(folder, settings)
         server.start()
         try:
             server.prepare()

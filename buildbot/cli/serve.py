@@ -17,6 +17,9 @@ from buildbot.cli.options import DEFAULT_FILE, WRONG, ConfigFile, fail, load_or_
 from buildbot.config import Files, Server
 
 GRACEFUL_SECONDS = 2
+SWITCH_SECONDS = 0.001
+"""The store's thread gives the interpreter away at each statement and may wait so long until it has it back; with
+Python's own 5 ms a busy bot took a third of the pushes (measured on two busy cores)."""
 BACKLOG = 2048
 
 
@@ -29,6 +32,7 @@ def serve(config: ConfigFile = DEFAULT_FILE) -> None:
 
     _on_signals(lambda: sys.exit(0))
     _on_hangup(lambda: None)  # what is about to be read needs no reading again
+    sys.setswitchinterval(SWITCH_SECONDS)
     files = Files()
     loaded = load_or_exit(config, files=files)
     source = Source(config, os.environ, files, log_to(sys.stderr, secrets=known_secrets(loaded)).learn)

@@ -39,7 +39,7 @@ def matches(patterns: Sequence[str], text: str) -> bool:
 def deciding(patterns: Sequence[str], text: str) -> int | None:
     """The index of the pattern that decides about the text, the last that matches; None if none does."""
     for index in range(len(patterns) - 1, -1, -1):
-        if _automaton(patterns[index].removeprefix(NEGATION)).matches(text):
+        if _is_matched(patterns[index].removeprefix(NEGATION), text):
             return index
     return None
 
@@ -218,6 +218,14 @@ class _Automaton:
         for low, high in (bounds for _, members in self._sets for bounds in members.ranges):
             borders |= {ord(low), ord(high) + 1}
         return borders
+
+
+def _is_matched(body: str, text: str) -> bool:
+    # Most patterns are a name and nothing else, and a configuration may have thousands of them.
+    return body == text if _is_literal(body) else _automaton(body).matches(text)
+
+
+_is_literal = cache(is_literal)
 
 
 @cache

@@ -11,7 +11,7 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, Row, or_, select, tuple_, update
+from sqlalchemy import Connection, Executable, Row, bindparam, or_, select, tuple_, update
 
 from buildbot.domain.build import Build, BuildId
 from buildbot.ports import BuildChange, Claim, ClaimLost, Stray
@@ -26,6 +26,22 @@ _STRAY = Upsert(
     ("registry", "repository", "quay_id"),
     ("build", "image_tags", "phase", "is_cancelled", "found_at", "finished_at"),
 )
+
+
+def _of_repository(table: Any) -> tuple[Any, ...]:
+    return tuple(table.c[name] == bindparam(f"of_{name}") for name in ("registry", "repository"))
+
+
+# Run for every look at a repository, and built once for the reason that `statements` gives.
+_MINE = (*_of_repository(claims), claims.c.token == bindparam("of_token"))
+_SEE = update(builds).where(builds.c.id == bindparam("of_build"))
+_TELL = steps.insert()
+_CLAIM = update(claims).where(*_of_repository(claims))
+_TOKEN = select(claims.c.token).where(*_of_repository(claims)).with_for_update()
+_GIVE_BACK = update(claims).where(*_MINE)
+_DUE_UNLESS_WOKEN = update(claims).where(*_MINE, claims.c.wakes == bindparam("of_wakes"))
+_UNFINISHED = select(builds).where(*_of_repository(builds), builds.c.finished_at.is_(None)).order_by(builds.c.seq)
+_STRAYS = select(strays).where(*_of_repository(strays), strays.c.finished_at.is_(None))
 
 
 def claim(connection: Connection, owner: str, now: datetime, lease: timedelta, limit: int) -> tuple[Claim, ...]:
@@ -43,11 +59,11 @@ def claim(connection: Connection, owner: str, now: datetime, lease: timedelta, l
 def save(connection: Connection, held: Claim, changes: Sequence[BuildChange], now: datetime) -> None:
     """Write down what was learned of builds. Raises ClaimLost."""
     _prove(connection, held)
+    _write(connection, _SEE, [{"of_build": one.build.id, **codec.seen_columns(one.build)} for one in changes])
+    told = [{"build": one.build.id, "at": now, "what": what} for one in changes for what in one.steps]
+    _write(connection, _TELL, told)
     for change in changes:
         build = change.build
-        connection.execute(update(builds).where(builds.c.id == build.id).values(codec.seen_columns(build)))
-        for what in change.steps:
-            connection.execute(steps.insert().values(build=build.id, at=now, what=what))
         if change.is_admitted:
             admit(connection, build, now)
         if change.claims_status:
@@ -76,10 +92,10 @@ def save_strays(connection: Connection, held: Claim, found: Sequence[Stray]) -> 
 
 def release(connection: Connection, held: Claim, due: datetime | None, typical: timedelta | None) -> None:
     """Give the repository back. Silently nothing when another instance has it by now."""
-    is_mine = (*_of_repository(claims, held.registry, held.repository), claims.c.token == held.token)
+    mine = {**_named(held.registry, held.repository), "of_token": held.token}
     known = {} if typical is None else {"typical_seconds": typical.total_seconds()}
-    connection.execute(update(claims).where(*is_mine).values(leased_until=None, **known))
-    connection.execute(update(claims).where(*is_mine, claims.c.wakes == held.wakes).values(due=due))
+    connection.execute(_GIVE_BACK, {**mine, "leased_until": None, **known})
+    connection.execute(_DUE_UNLESS_WOKEN, {**mine, "of_wakes": held.wakes, "due": due})
 
 
 def renew(connection: Connection, held: Collection[Claim], now: datetime, lease: timedelta) -> None:
@@ -110,15 +126,13 @@ def followed(connection: Connection, ids: Collection[BuildId]) -> Mapping[BuildI
 
 
 def _prove(connection: Connection, held: Claim) -> None:
-    mine = select(claims.c.token).where(*_of_repository(claims, held.registry, held.repository)).with_for_update()
-    if connection.execute(mine).scalar() != held.token:
+    if connection.execute(_TOKEN, _named(held.registry, held.repository)).scalar() != held.token:
         raise ClaimLost(f"another instance follows {held.repository} by now")
 
 
 def _take(connection: Connection, row: Row[Any], owner: str, until: datetime) -> Claim:
-    mine = _of_repository(claims, row.registry, row.repository)
-    taken = update(claims).where(*mine).values(owner=owner, leased_until=until, token=row.token + 1)
-    connection.execute(taken)
+    mine = _named(row.registry, row.repository)
+    connection.execute(_CLAIM, {**mine, "owner": owner, "leased_until": until, "token": row.token + 1})
     return Claim(
         registry=row.registry,
         repository=row.repository,
@@ -131,17 +145,20 @@ def _take(connection: Connection, row: Row[Any], owner: str, until: datetime) ->
     )
 
 
-def _of_repository(table: Any, registry: str, repository: str) -> tuple[Any, ...]:
-    return table.c.registry == registry, table.c.repository == repository
+def _named(registry: str, repository: str) -> dict[str, str]:
+    return {"of_registry": registry, "of_repository": repository}
+
+
+def _write(connection: Connection, statement: Executable, rows: Sequence[Mapping[str, Any]]) -> None:
+    if rows:
+        connection.execute(statement, list(rows))
 
 
 def _unfinished(connection: Connection, registry: str, repository: str) -> tuple[Build, ...]:
-    running = select(builds).where(*_of_repository(builds, registry, repository), builds.c.finished_at.is_(None))
-    return tuple(codec.read_build(row) for row in connection.execute(running.order_by(builds.c.seq)))
+    return tuple(codec.read_build(row) for row in connection.execute(_UNFINISHED, _named(registry, repository)))
 
 
 def _strays(connection: Connection, registry: str, repository: str) -> tuple[Stray, ...]:
-    running = select(strays).where(*_of_repository(strays, registry, repository), strays.c.finished_at.is_(None))
     return tuple(
         Stray(
             quay_id=row.quay_id,
@@ -151,5 +168,5 @@ def _strays(connection: Connection, registry: str, repository: str) -> tuple[Str
             found_at=row.found_at,
             is_cancelled=bool(row.is_cancelled),
         )
-        for row in connection.execute(running)
+        for row in connection.execute(_STRAYS, _named(registry, repository))
     )

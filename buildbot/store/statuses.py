@@ -31,6 +31,7 @@ _OWN = Upsert(
     only_if=lambda new: table.c.owner_seq < new.owner_seq,
     raising={"version": table.c.version + 1},
 )
+_WANT = update(table).where(table.c.owner == bindparam("of_owner")).values(version=table.c.version + 1)
 _SAME_KEY = select(table.c.id).where(*(table.c[name] == bindparam(name) for name in _KEY))
 
 
@@ -67,10 +68,8 @@ def own_status(
 
 def want(connection: Connection, build: BuildId, status: CommitStatus, now: datetime, *, is_news: bool) -> None:
     """Write the owner's new wish; `is_news` makes it due. A build that owns no status wishes in vain."""
-    wish: dict[str, Any] = _wish(status, now) | {"version": table.c.version + 1}
-    if is_news:
-        wish["due"] = now
-    connection.execute(update(table).where(table.c.owner == build).values(wish))
+    due = {"due": now} if is_news else {}
+    connection.execute(_WANT, {"of_owner": build, **_wish(status, now), **due})
 
 
 def claim(
