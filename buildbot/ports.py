@@ -21,9 +21,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Protocol
 
-from buildbot.domain.build import Build, BuildId, BuildRequest, Goal
+from buildbot.domain.build import Build, BuildId, BuildPhase, BuildRequest, Goal
 from buildbot.domain.decision import Decision, Standing, Verdict
+from buildbot.domain.lifecycle import InLine
 from buildbot.domain.log import LogEntry
+from buildbot.domain.places import ANY_NUMBER, Caps
 from buildbot.domain.push import Archive, Ignored, PushEvent, RefKind, Source
 from buildbot.domain.status import CommitStatus, Posted
 
@@ -434,7 +436,8 @@ class BuildChange:
     """A build with what was learned of it. `status` is what it wants now; `is_news`: worth asking whether to post it.
 
     `claims_status`: from now on there is a status that it may own. `is_admitted`: it has turned out to be wanted, so
-    that it replaces what is older.
+    that it replaces what is older. `was` is the phase that was saved last: from PLANNED to REQUESTING, the change asks
+    for a place in flight.
     """
 
     build: Build
@@ -443,6 +446,7 @@ class BuildChange:
     steps: tuple[str, ...] = ()
     claims_status: bool = False
     is_admitted: bool = False
+    was: BuildPhase | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -543,11 +547,21 @@ class Store(Protocol):
     async def record(self, recording: Recording) -> Recorded:
         """Write a delivery down with everything it leads to. The same delivery again changes nothing."""
 
-    async def claim_repositories(self, owner: str, now: datetime, lease: timedelta, limit: int) -> tuple[Claim, ...]:
-        """Take repositories that are due and that nobody holds, the longest due first."""
+    async def claim_repositories(
+        self, owner: str, now: datetime, lease: timedelta, limit: int, room: Mapping[str, int] | None = None
+    ) -> tuple[Claim, ...]:
+        """Take repositories that are due and that nobody holds, the longest due first: as many of each registry as
+        `room` says, and at most `limit` of all those that it does not name."""
 
-    async def save(self, claim: Claim, changes: Sequence[BuildChange], now: datetime) -> None:
-        """Write down what was learned of builds, with the statuses they want. Raises ClaimLost."""
+    async def save(
+        self, claim: Claim, changes: Sequence[BuildChange], now: datetime, caps: Caps = ANY_NUMBER
+    ) -> Mapping[BuildId, InLine]:
+        """Write down what was learned of builds, with the statuses they want. Raises ClaimLost.
+
+        Of changes that ask for a place, those that find none under the caps, or behind a namespace whose queue is full,
+        are not written; they, and whoever was refused by a full queue, are answered with where they stand in line.
+        Whoever may be asked for next when a place has become free is due at once.
+        """
 
     async def save_strays(self, claim: Claim, strays: Sequence[Stray]) -> None:
         """Write down what is known of strays. Raises ClaimLost."""

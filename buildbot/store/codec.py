@@ -85,6 +85,7 @@ def seen_columns(build: Build) -> dict[str, Any]:
         "quay_id": build.seen.quay_id,
         "seen": _dump(_SEEN, build.seen),
         "finished_at": build.seen.finished_at,
+        "line": build.seen.line,
     }
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Connection, Row, Select, func, or_, select, update
@@ -72,7 +72,7 @@ def rebuild(connection: Connection, build: BuildId, now: datetime, wording: Word
         )
     again = replace(
         old,
-        request=replace(old.request, image_tags=left, comparison=None),
+        request=replace(old.request, image_tags=left, comparison=None, quiet_period=timedelta()),
         created_at=now,
         goal=Goal(),
         seen=Seen(unaccepted_since=now),

@@ -18,6 +18,8 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import SQLAlchemyError
 
 from buildbot.domain.build import Build, BuildId, Goal
+from buildbot.domain.lifecycle import InLine
+from buildbot.domain.places import ANY_NUMBER, Caps
 from buildbot.ports import (
     BuildChange,
     BuildFilter,
@@ -86,11 +88,15 @@ class SqlStore:
     async def record(self, recording: Recording) -> Recorded:
         return await self._write(intake.record, recording)
 
-    async def claim_repositories(self, owner: str, now: datetime, lease: timedelta, limit: int) -> tuple[Claim, ...]:
-        return await self._write(claims.claim, owner, now, lease, limit)
+    async def claim_repositories(
+        self, owner: str, now: datetime, lease: timedelta, limit: int, room: Mapping[str, int] | None = None
+    ) -> tuple[Claim, ...]:
+        return await self._write(claims.claim, owner, now, lease, limit, room or {})
 
-    async def save(self, claim: Claim, changes: Sequence[BuildChange], now: datetime) -> None:
-        await self._write(claims.save, claim, changes, now)
+    async def save(
+        self, claim: Claim, changes: Sequence[BuildChange], now: datetime, caps: Caps = ANY_NUMBER
+    ) -> Mapping[BuildId, InLine]:
+        return await self._write(claims.save, claim, changes, now, caps)
 
     async def save_strays(self, claim: Claim, strays: Sequence[Stray]) -> None:
         await self._write(claims.save_strays, claim, strays)

@@ -143,6 +143,7 @@ builds = Table(
     Column("quay_id", Text),
     Column("seen", Text, nullable=False),
     Column("finished_at", UtcTime),
+    Column("line", Text),
 )
 _unfinished = builds.c.finished_at.is_(None)
 Index(
@@ -161,6 +162,15 @@ Index(
     builds.c.goal_kind,
     sqlite_where=_unfinished,
     postgresql_where=_unfinished,
+)
+_in_line = builds.c.line.is_not(None)
+Index(
+    "builds_in_line",
+    builds.c.registry,
+    builds.c.repository,
+    builds.c.seq,
+    sqlite_where=_in_line,
+    postgresql_where=_in_line,
 )
 Index("builds_by_end", builds.c.finished_at)
 Index("builds_of_repository", builds.c.registry, builds.c.repository, builds.c.seq)
@@ -186,7 +196,18 @@ claims = Table(
     Column("due", UtcTime),
     Column("wakes", BigInteger, nullable=False, default=0),
     Column("typical_seconds", Double),
+    Column("served", UtcTime),
     Index("claims_by_due", "due"),
+)
+
+full_queues = Table(
+    "full_queues",
+    metadata,
+    Column("registry", Text, primary_key=True),
+    Column("namespace", Text, primary_key=True),
+    Column("because", Text, nullable=False),
+    Column("until", UtcTime, nullable=False),
+    Column("failures", Integer, nullable=False),
 )
 
 strays = Table(
