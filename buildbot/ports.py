@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Protocol
 
@@ -365,6 +365,10 @@ class NoSuchBuild(Exception):
     """No build has this id; `str()` says so."""
 
 
+class NoSuchDelivery(Exception):
+    """No delivery has this id; `str()` says so."""
+
+
 class NotPossible(Exception):
     """What a person asked for cannot be done; `str()` says why."""
 
@@ -531,6 +535,56 @@ class BuildFilter:
 
 
 @dataclass(frozen=True, slots=True)
+class DeliveryFilter:
+    """Which deliveries to list; None is "any". Newest first. `failed`: the last build that a rule made of it ended
+    badly, or a status of it was given up."""
+
+    limit: int = 50
+    forge: str | None = None
+    decision: str | None = None
+    failed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class DeliveryStory:
+    """A delivery with everything a person may ask about it, and the builds it has led to, also by being replayed.
+
+    `number` is the bot's own, `guid` the forge's name for it. `pushes` is what was read in it; None where an earlier
+    release wrote down too little of them. `stopped` says of builds why their status was given up.
+    """
+
+    number: int
+    forge: str
+    guid: str
+    event: str
+    received_at: datetime
+    pushes: tuple[PushEvent, ...] | None
+    decision: str
+    reason: str
+    rules: tuple[tuple[str, str], ...]
+    repeats: int
+    builds: tuple[Build, ...] = ()
+    stopped: Mapping[BuildId, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Replaying:
+    """How to judge a delivery again: `judge` by all rules but the named ones, how to word statuses, and who asks."""
+
+    judge: Callable[[PushEvent, Standing, Collection[str]], Verdict]
+    wording: Wording
+    by: str
+
+
+@dataclass(frozen=True, slots=True)
+class Replayed:
+    """What a replay led to: new builds, and for each rule what became of it."""
+
+    builds: tuple[Build, ...] = ()
+    told: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Commission:
     """A build that a person asks for, without a push: of which source, ref and commit, by whom."""
 
@@ -609,6 +663,16 @@ class Store(Protocol):
 
     async def commission(self, commission: Commission, now: datetime, wording: Wording) -> Build:
         """A build without a push."""
+
+    async def list_deliveries(self, which: DeliveryFilter) -> tuple[DeliveryStory, ...]:
+        """Deliveries, newest first."""
+
+    async def delivery(self, name: str) -> DeliveryStory:
+        """One delivery, by its number or the forge's id. Raises NoSuchDelivery."""
+
+    async def replay(self, name: str, replaying: Replaying, now: datetime) -> Replayed:
+        """Judge a delivery again by the rules of today, at its own place in the history. Raises NoSuchDelivery,
+        NotPossible when it told of nothing that could be built."""
 
     async def counts(self) -> Counts:
         """How much is under way, for the metrics."""

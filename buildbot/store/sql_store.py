@@ -27,10 +27,14 @@ from buildbot.ports import (
     Claim,
     Commission,
     Counts,
+    DeliveryFilter,
+    DeliveryStory,
     DueStatus,
     Rebuilt,
     Recorded,
     Recording,
+    Replayed,
+    Replaying,
     RoundProgress,
     RoundReport,
     StatusProgress,
@@ -42,6 +46,7 @@ from buildbot.ports import (
 )
 from buildbot.store import (
     claims,
+    deliveries,
     hurrying,
     instances,
     intake,
@@ -141,6 +146,15 @@ class SqlStore:
 
     async def commission(self, commission: Commission, now: datetime, wording: Wording) -> Build:
         return await self._write(people.commission, commission, now, wording)
+
+    async def list_deliveries(self, which: DeliveryFilter) -> tuple[DeliveryStory, ...]:
+        return await self._read(deliveries.list_deliveries, which)
+
+    async def delivery(self, name: str) -> DeliveryStory:
+        return await self._read(deliveries.story, name)
+
+    async def replay(self, name: str, replaying: Replaying, now: datetime) -> Replayed:
+        return await self._write(deliveries.replay, name, replaying, now)
 
     async def counts(self) -> Counts:
         return await self._read(people.counts, datetime.now(UTC))

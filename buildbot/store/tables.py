@@ -144,6 +144,7 @@ builds = Table(
     Column("seen", Text, nullable=False),
     Column("finished_at", UtcTime),
     Column("line", Text),
+    Column("delivery", Text),
 )
 _unfinished = builds.c.finished_at.is_(None)
 Index(
@@ -173,6 +174,7 @@ Index(
     postgresql_where=_in_line,
 )
 Index("builds_by_end", builds.c.finished_at)
+Index("builds_of_delivery", builds.c.forge, builds.c.delivery)
 Index("builds_of_repository", builds.c.registry, builds.c.repository, builds.c.seq)
 
 steps = Table(

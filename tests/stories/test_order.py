@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 
 import pytest
 from typer.testing import CliRunner, Result
@@ -135,6 +136,25 @@ async def test_a_place_goes_to_the_next_when_a_person_cancels(world: World) -> N
         (running,) = world.built_by(first)
         await run(world, "builds", "cancel", running)
         await until(lambda: len(world.quay.builds) == 2)
+
+
+# ── dead letters ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def test_a_replay_builds_what_failed_once_the_cause_is_mended(world: World) -> None:
+    world.setting.rules = RULE.replace('repository = "acme/api"', 'repository = "acme/missing"')
+    world.quay.speed = FAST
+    async with world.bot():
+        pushed = await push(world, "main")
+        assert (await world.final_status(pushed.sha)).state == "error"
+    world.setting.rules = RULE
+    async with world.bot():
+        listed = json.loads(await run(world, "deliveries", "list", "--failed", "--json"))
+        assert [one["pushes"][0]["after"] for one in listed] == [pushed.sha]
+        await run(world, "deliveries", "replay", str(listed[0]["number"]))
+        await until(lambda: world.image_commit("main") == pushed.sha)
+        await until(lambda: world.statuses(pushed.sha)[-1].state == "success")
+        assert json.loads(await run(world, "deliveries", "list", "--failed", "--json")) == []
 
 
 # ── a queue that is full ─────────────────────────────────────────────────────────────────────────────────────────────
