@@ -88,7 +88,7 @@ def in_order(waiters: Iterable[Waiter], in_flight: Mapping[str, int]) -> list[Wa
     for waiter in sorted(waiters, key=lambda one: one.seq):
         ranked.append((ranks[waiter.repository], waiter.served or _NEVER, waiter.seq, waiter))
         ranks[waiter.repository] += 1
-    return [waiter for *_, waiter in sorted(ranked, key=lambda one: one[:3])]
+    return [waiter for *_, waiter in sorted(ranked)]  # no two have the same `seq`, so waiters are never compared
 
 
 def seat(waiters: Iterable[Waiter], traffic: Traffic, caps: Caps, now: datetime) -> Seating:

@@ -76,7 +76,10 @@ PHASES_WITH_A_REASON = frozenset({"error", "expired"})
 LIST_SINCE = timedelta(hours=1)
 STRAY_POLLS = 2
 HOLD_LOOK = timedelta(minutes=1)
-FAR_BACK, FAR_BACK_LOOK = 50, timedelta(minutes=5)
+LINE_LOOKS = ((50, HOLD_LOOK), (500, timedelta(minutes=5)))
+FAR_BACK_LOOK = timedelta(minutes=15)
+"""How often a build in line is told its place, by how far back it stands: a look goes through the whole line. Whoever
+is next is woken anyway."""
 SLOW_LIST_SECONDS = 300.0
 
 
@@ -482,7 +485,7 @@ class RepositoryPass:
 
     async def _stand_in_line(self, places: Mapping[BuildId, InLine]) -> None:
         for build_id, place in places.items():
-            look_after = HOLD_LOOK if place.place <= FAR_BACK else FAR_BACK_LOOK
+            look_after = next((pause for places, pause in LINE_LOOKS if place.place <= places), FAR_BACK_LOOK)
             self._line_looks[build_id] = place.until or self._now + look_after
             self._fold(build_id, RequestBuild(), place)
         if places:
