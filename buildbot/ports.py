@@ -17,13 +17,15 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Protocol
 
-from buildbot.domain.build import Build, BuildId, BuildRequest, Goal
+from buildbot.domain.build import Build, BuildId, BuildPhase, BuildRequest, Goal
 from buildbot.domain.decision import Decision, Standing, Verdict
+from buildbot.domain.lifecycle import InLine
 from buildbot.domain.log import LogEntry
+from buildbot.domain.places import ANY_NUMBER, Caps
 from buildbot.domain.push import Archive, Ignored, PushEvent, RefKind, Source
 from buildbot.domain.status import CommitStatus, Posted
 
@@ -363,6 +365,10 @@ class NoSuchBuild(Exception):
     """No build has this id; `str()` says so."""
 
 
+class NoSuchDelivery(Exception):
+    """No delivery has this id; `str()` says so."""
+
+
 class NotPossible(Exception):
     """What a person asked for cannot be done; `str()` says why."""
 
@@ -434,7 +440,8 @@ class BuildChange:
     """A build with what was learned of it. `status` is what it wants now; `is_news`: worth asking whether to post it.
 
     `claims_status`: from now on there is a status that it may own. `is_admitted`: it has turned out to be wanted, so
-    that it replaces what is older.
+    that it replaces what is older. `was` is the phase that was saved last: from PLANNED to REQUESTING, the change asks
+    for a place in flight.
     """
 
     build: Build
@@ -443,6 +450,7 @@ class BuildChange:
     steps: tuple[str, ...] = ()
     claims_status: bool = False
     is_admitted: bool = False
+    was: BuildPhase | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -527,6 +535,56 @@ class BuildFilter:
 
 
 @dataclass(frozen=True, slots=True)
+class DeliveryFilter:
+    """Which deliveries to list; None is "any". Newest first. `failed`: the last build that a rule made of it ended
+    badly, or a status of it was given up."""
+
+    limit: int = 50
+    forge: str | None = None
+    decision: str | None = None
+    failed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class DeliveryStory:
+    """A delivery with everything a person may ask about it, and the builds it has led to, also by being replayed.
+
+    `number` is the bot's own, `guid` the forge's name for it. `pushes` is what was read in it; None where an earlier
+    release wrote down too little of them. `stopped` says of builds why their status was given up.
+    """
+
+    number: int
+    forge: str
+    guid: str
+    event: str
+    received_at: datetime
+    pushes: tuple[PushEvent, ...] | None
+    decision: str
+    reason: str
+    rules: tuple[tuple[str, str], ...]
+    repeats: int
+    builds: tuple[Build, ...] = ()
+    stopped: Mapping[BuildId, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Replaying:
+    """How to judge a delivery again: `judge` by all rules but the named ones, how to word statuses, and who asks."""
+
+    judge: Callable[[PushEvent, Standing, Collection[str]], Verdict]
+    wording: Wording
+    by: str
+
+
+@dataclass(frozen=True, slots=True)
+class Replayed:
+    """What a replay led to: new builds, and for each rule what became of it."""
+
+    builds: tuple[Build, ...] = ()
+    told: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Commission:
     """A build that a person asks for, without a push: of which source, ref and commit, by whom."""
 
@@ -543,11 +601,21 @@ class Store(Protocol):
     async def record(self, recording: Recording) -> Recorded:
         """Write a delivery down with everything it leads to. The same delivery again changes nothing."""
 
-    async def claim_repositories(self, owner: str, now: datetime, lease: timedelta, limit: int) -> tuple[Claim, ...]:
-        """Take repositories that are due and that nobody holds, the longest due first."""
+    async def claim_repositories(
+        self, owner: str, now: datetime, lease: timedelta, limit: int, room: Mapping[str, int] | None = None
+    ) -> tuple[Claim, ...]:
+        """Take repositories that are due and that nobody holds, the longest due first: as many of each registry as
+        `room` says, and at most `limit` of all those that it does not name."""
 
-    async def save(self, claim: Claim, changes: Sequence[BuildChange], now: datetime) -> None:
-        """Write down what was learned of builds, with the statuses they want. Raises ClaimLost."""
+    async def save(
+        self, claim: Claim, changes: Sequence[BuildChange], now: datetime, caps: Caps = ANY_NUMBER
+    ) -> Mapping[BuildId, InLine]:
+        """Write down what was learned of builds, with the statuses they want. Raises ClaimLost.
+
+        Of changes that ask for a place, those that find none under the caps, or behind a namespace whose queue is full,
+        are not written; they, and whoever was refused by a full queue, are answered with where they stand in line.
+        Whoever may be asked for next when a place has become free is due at once.
+        """
 
     async def save_strays(self, claim: Claim, strays: Sequence[Stray]) -> None:
         """Write down what is known of strays. Raises ClaimLost."""
@@ -595,6 +663,16 @@ class Store(Protocol):
 
     async def commission(self, commission: Commission, now: datetime, wording: Wording) -> Build:
         """A build without a push."""
+
+    async def list_deliveries(self, which: DeliveryFilter) -> tuple[DeliveryStory, ...]:
+        """Deliveries, newest first."""
+
+    async def delivery(self, name: str) -> DeliveryStory:
+        """One delivery, by its number or the forge's id. Raises NoSuchDelivery."""
+
+    async def replay(self, name: str, replaying: Replaying, now: datetime) -> Replayed:
+        """Judge a delivery again by the rules of today, at its own place in the history. Raises NoSuchDelivery,
+        NotPossible when it told of nothing that could be built."""
 
     async def counts(self) -> Counts:
         """How much is under way, for the metrics."""

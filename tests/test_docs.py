@@ -132,7 +132,8 @@ def test_configuration_and_json_are_options_of_the_commands_that_are_said_to_hav
     by_name = {name: options(command) for name, command in leaves(COMMANDS)}
     assert {name for name, taken in by_name.items() if "-c" not in taken} == {"schema", "demo"}
     with_json = {name for name, taken in by_name.items() if "--json" in taken}
-    assert with_json == {"explain", "doctor", "rounds", *(name for name in by_name if name.startswith("builds "))}
+    of_both = (name for name in by_name if name.startswith(("builds ", "deliveries ")))
+    assert with_json == {"explain", "doctor", "rounds", *of_both}
 
 
 def test_every_make_target_that_is_mentioned_exists() -> None:

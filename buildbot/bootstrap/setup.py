@@ -61,12 +61,13 @@ def _registry_site(config: RegistryConfig, shared: Shared, before: InForce | Non
     registry = registry_adapter(config, shared.client)
     if before is None or was is None or way_to_registry(was) != way_to_registry(config):
         line = RegistryLine(config.key, config.polls_per_second, shared.clock, shared.share)
-        return RegistrySite(config.key, registry, line, config.limits, config.settle_time)
+        return RegistrySite(config.key, registry, line, config.limits, config.settle_time, config.caps)
     site = before.setup.registries[config.key]
     if was == config:
         return site
     site.line.set_polls_per_second(config.polls_per_second)
-    return replace(site, registry=registry, limits=config.limits, settle_time=config.settle_time)
+    limits, settle_time, caps = config.limits, config.settle_time, config.caps
+    return replace(site, registry=registry, limits=limits, settle_time=settle_time, caps=caps)
 
 
 def _forge(config: ForgeConfig, shared: Shared, before: InForce | None) -> tuple[StatusSite, WatchedForge]:

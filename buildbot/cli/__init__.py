@@ -11,7 +11,7 @@ import sys
 
 import typer
 
-from buildbot.cli import builds, check, demo, doctor, explain, rounds, schema, serve
+from buildbot.cli import builds, check, deliveries, demo, doctor, explain, rounds, schema, serve
 
 app = typer.Typer(
     name="buildbot",
@@ -26,6 +26,7 @@ app.command("demo", short_help="Watch the bot at work, without any account.")(de
 app.command("check")(check.check)
 app.command("explain")(explain.explain)
 app.add_typer(builds.app, name="builds")
+app.add_typer(deliveries.app, name="deliveries")
 app.command("rounds")(rounds.rounds)
 app.command("doctor")(doctor.doctor)
 app.command("schema")(schema.schema)

@@ -69,7 +69,7 @@ def list_builds(
     if source and ":" in source:
         builds = tuple(build for build in builds if build.source.forge == forge)
     if as_json:
-        _print_json([_listed(loaded, build) for build in builds])
+        print_json([listed(loaded, build) for build in builds])
     elif builds:
         from buildbot.cli.tables import print_builds
 
@@ -86,7 +86,7 @@ def show(build: BuildIdArgument, config: ConfigFile = DEFAULT_FILE, as_json: AsJ
     story = with_store(loaded, lambda store: find_story(store, build))
     page_url, registry_url = build_links(loaded, story.build)
     if as_json:
-        _print_json(build_as_json(story, page_url=page_url, registry_url=registry_url))
+        print_json(build_as_json(story, page_url=page_url, registry_url=registry_url))
         return
     from buildbot.cli.tables import in_full
     from buildbot.web.build_view import build_view
@@ -107,7 +107,7 @@ def logs(build: BuildIdArgument, config: ConfigFile = DEFAULT_FILE, as_json: AsJ
     found = with_store(loaded, lambda store: find_build(store, build))
     entries = _log_of(loaded, found)
     if as_json:
-        _print_json({"id": found.id, "quay_id": found.seen.quay_id, "entries": [_entry(entry) for entry in entries]})
+        print_json({"id": found.id, "quay_id": found.seen.quay_id, "entries": [_entry(entry) for entry in entries]})
     elif entries:
         typer.echo("\n".join(_log_in_text(entries)))
     else:
@@ -122,14 +122,14 @@ def cancel(build: BuildIdArgument, config: ConfigFile = DEFAULT_FILE, by: By = N
     """
     loaded = load_or_exit(config, secrets=False)
     require_database(loaded)
-    goal = Goal(GoalKind.CANCEL, CancelReason.PERSON, _person(by))
+    goal = Goal(GoalKind.CANCEL, CancelReason.PERSON, person(by))
 
     async def cancelling(store: Store) -> Build:
         return await store.cancel((await find_build(store, build)).id, goal, _now())
 
     cancelled = with_store(loaded, cancelling)
     if as_json:
-        _print_json(_listed(loaded, cancelled))
+        print_json(listed(loaded, cancelled))
     elif cancelled.goal == goal:
         typer.echo(f"asked to cancel {cancelled.id} ({image_of(cancelled)})")
     else:
@@ -161,7 +161,7 @@ def rebuild(
 
     new, left_out = with_store(loaded, rebuilding)
     if as_json:
-        _print_json(_listed(loaded, new) | {"left_out": list(left_out)})
+        print_json(listed(loaded, new) | {"left_out": list(left_out)})
         return
     typer.echo(f"planned {new.id} ({image_of(new)})")
     if left_out:
@@ -187,12 +187,12 @@ def start(
 
     loaded = load_or_exit(config)
     chosen, whole_ref = read_rule(loaded, rule), read_ref(ref)
-    wish = Wish(chosen, _source_for(loaded, chosen, source), whole_ref, _person(by))
+    wish = Wish(chosen, _source_for(loaded, chosen, source), whole_ref, person(by))
     forge = loaded.forges[chosen.forge]
     asked, plan = with_adapters(loaded, lambda adapters: plan_wish(wish, adapters.forges[chosen.forge], forge))
     new = with_store(loaded, lambda store: commission(store, asked, _now(), wording(loaded)))
     if as_json:
-        _print_json(_listed(loaded, new) | {"notes": list(plan.notes)})
+        print_json(listed(loaded, new) | {"notes": list(plan.notes)})
         return
     typer.echo(f"planned {new.id} ({image_of(new)}) of commit {asked.commit}")
     for note in plan.notes:
@@ -228,7 +228,8 @@ def _source_for(config: Config, rule: Rule, written: str | None) -> str:
     return full_name
 
 
-def _person(named: str | None) -> str:
+def person(named: str | None) -> str:
+    """Who asks, for the record: as they say, else their login."""
     try:
         name = named or getpass.getuser()
     except (KeyError, OSError):  # a container's user need not have a name
@@ -236,13 +237,15 @@ def _person(named: str | None) -> str:
     return " ".join(name.split())[:PERSON_LIMIT]
 
 
-def _listed(config: Config, build: Build) -> dict[str, Any]:
+def listed(config: Config, build: Build) -> dict[str, Any]:
+    """A build as JSON, as lists show it."""
     page_url, registry_url = build_links(config, build)
     whole = build_as_json(BuildStory(build, (), None), page_url=page_url, registry_url=registry_url)
     return {key: value for key, value in whole.items() if key not in _OF_ONE_BUILD_ONLY}
 
 
-def _print_json(document: Mapping[str, Any] | list[dict[str, Any]]) -> None:
+def print_json(document: Mapping[str, Any] | list[dict[str, Any]]) -> None:
+    """For programs."""
     typer.echo(json.dumps(document, indent=2))
 
 

@@ -7,7 +7,7 @@ refused with the rule's own reason. Only path filters are passed over: what a pe
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from buildbot.cli.hypothetical import hypothetical_push
 from buildbot.config import ForgeConfig
@@ -40,7 +40,8 @@ async def plan_wish(wish: Wish, forge: Forge, config: ForgeConfig) -> tuple[Comm
 
 
 def _wanted(request: BuildRequest) -> BuildRequest:
-    return replace(request, comparison=None, is_dockerfile_in_doubt=True)
+    # A person does not wait for the ref to be quiet.
+    return replace(request, comparison=None, is_dockerfile_in_doubt=True, quiet_period=timedelta())
 
 
 async def commission(store: Store, asked: Commission, now: datetime, wording: Wording) -> Build:

@@ -23,6 +23,7 @@ from buildbot.ports import (
     BuildStory,
     CallError,
     NoSuchBuild,
+    NoSuchDelivery,
     NotPossible,
     RoundStore,
     Store,
@@ -135,7 +136,7 @@ def told() -> Iterator[None]:
     """End the command with 1 and one line for everything that a store or a call may raise."""
     try:
         yield
-    except (NoSuchBuild, NotPossible, StoreUnavailable, CallError) as error:
+    except (NoSuchBuild, NoSuchDelivery, NotPossible, StoreUnavailable, CallError) as error:
         fail(str(error))
 
 

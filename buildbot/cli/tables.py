@@ -41,6 +41,24 @@ def print_builds(builds: Sequence[Build], now: datetime, console: Console | None
         print("\t".join(row), file=console.file)
 
 
+def print_rows(
+    columns: Sequence[str], rows: Sequence[Sequence[str]], widths: Sequence[int], console: Console | None = None
+) -> None:
+    """Rows of texts on standard output: a table in a terminal, tabs in a pipe."""
+    console = console or Console()
+    shown_rows = [tuple(map(one_line, row)) for row in rows]
+    if not console.is_terminal:
+        for row in (columns, *shown_rows):
+            print("\t".join(row), file=console.file)
+        return
+    table = Table(box=None, pad_edge=False, header_style="bold", expand=False)
+    for name, width in zip(columns, widths, strict=True):
+        table.add_column(name, no_wrap=True, overflow="ellipsis", max_width=width)
+    for row in shown_rows:
+        table.add_row(*map(Text, row))
+    console.print(table, width=min(console.width, WIDTH))
+
+
 def in_full(view: BuildView) -> Iterator[str]:
     """One build, line by line."""
     yield f"{view.id}  {view.phase}"

@@ -14,6 +14,7 @@ from enum import StrEnum
 
 from buildbot.config.mistakes import Mistake
 from buildbot.domain.lifecycle import Limits
+from buildbot.domain.places import ANY_NUMBER, Caps
 from buildbot.domain.rule import Rule
 
 
@@ -88,6 +89,7 @@ class RegistryConfig:
     polls_per_second: float
     request_timeout: timedelta
     settle_time: timedelta
+    caps: Caps = ANY_NUMBER
 
 
 @dataclass(frozen=True, slots=True)

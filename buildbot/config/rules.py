@@ -100,6 +100,7 @@ def _completed(rule: Rule, table: shape.RuleTable) -> Rule:
         supersede=Supersede(table.supersede) if table.supersede else None,
         pull_robot=table.pull_robot or None,
         timeout=durations.parse(table.timeout) if table.timeout else None,
+        quiet_period=durations.parse(table.quiet_period),
     )
 
 

@@ -74,6 +74,9 @@ Every = Annotated[
 
 Url = Annotated[str, AfterValidator(values.http_url)]
 Secret = Annotated[str, AfterValidator(values.secret)]
+Pause = Annotated[str, AfterValidator(values.duration("0s", "1d")), _TIME]
+Cap = Annotated[int, AfterValidator(values.number(0, 100_000)), _numbers("integer", 0, 100_000)]
+
 AppId = Annotated[
     str, BeforeValidator(_app_id), AfterValidator(values.app_id), WithJsonSchema({"type": ["integer", "string"]})
 ]
@@ -190,6 +193,12 @@ class RegistryTable(Table):
         durations.written(_LIMITS.give_up_after),
         "How long the registry may refuse or keep silent before the build is given up.",
     )
+    max_builds: Cap = _optional(
+        0, 20, "How many builds may be in flight at the registry, at most; the others wait in line. 0 is any number."
+    )
+    max_builds_per_namespace: Cap = _optional(
+        0, 5, "How many builds may be in flight in each of its namespaces, at most. 0 is any number."
+    )
 
 
 class RuleTable(Table):
@@ -265,6 +274,10 @@ class RuleTable(Table):
         "", "acme+puller", "The robot account that pulls private base images (needs the scope org:admin)."
     )
     timeout: Limit = _time("", "How long a build may take under this rule, instead of the registry's build_timeout.")
+    quiet_period: Pause = _time(
+        "0s",
+        "How long a branch has to be quiet before its last push is built, so that a burst of pushes becomes one build.",
+    )
 
 
 class Document(Table):

@@ -12,6 +12,7 @@ from buildbot.config.model import RegistryConfig, RegistryKind, Server, StoreCon
 from buildbot.config.secrets import Secrets
 from buildbot.config.shaping import Shaped, each_shaped, shaped
 from buildbot.domain.lifecycle import Limits
+from buildbot.domain.places import Caps
 
 
 def server(report: Report, document: Mapping[str, Any]) -> Server | None:
@@ -80,6 +81,7 @@ def _registry(report: Report, key: str, read: Shaped[shape.RegistryTable], secre
         polls_per_second=float(table.polls_per_second),
         request_timeout=durations.parse(table.request_timeout),
         settle_time=durations.parse(table.settle_time),
+        caps=Caps(table.max_builds, table.max_builds_per_namespace),
     )
 
 

@@ -36,7 +36,7 @@ def duration(at_least: str, at_most: str) -> Callable[[str], str]:
             length = durations.parse(text)
         except ValueError as error:
             raise ValueError(f"{shown(text)} {error}") from None
-        if length <= timedelta():
+        if length <= timedelta() < low:
             raise ValueError(f"{shown(text)} is no time at all; it must be at least {at_least}")
         if not low <= length <= high:
             raise ValueError(f"{shown(text)} is out of bounds; it may be from {at_least} to {at_most}")

@@ -66,6 +66,14 @@ class CancelReason(StrEnum):
     STARVED = "starved"
 
 
+class WaitingLine(StrEnum):
+    """What a build that could be asked for stands in line for: a place under the caps of the configuration, or for
+    Quay's own queue of the namespace to take builds again."""
+
+    PLACE = "place"
+    QUEUE = "queue"
+
+
 @dataclass(frozen=True, slots=True)
 class Goal:
     """What is wanted. `detail` finishes the sentence: the newer commit, the deleted ref, the person."""
@@ -98,7 +106,7 @@ class BuildRequest:
 
     `is_relayed`: the bot serves the archive itself, with the repository's root as its root; `archive_url` is then "",
     since the URL belongs to the build. `impossible` says why no builder could ever get at the source. `submodules`: the
-    archive holds them too.
+    archive holds them too. The build is not asked for before its push is `quiet_period` old.
 
     `dockerfile` is the Dockerfile's path in the source repository; `is_dockerfile_in_doubt`: the push may have removed
     it. `comparison` is what has to be asked of the forge before it is known whether the build is wanted at all.
@@ -115,6 +123,7 @@ class BuildRequest:
     pull_robot: str | None = None
     timeout: timedelta | None = None
     is_relayed: bool = False
+    quiet_period: timedelta = timedelta()
     revision_file: str | None = None
     impossible: str = ""
     dockerfile: str = ""
@@ -182,7 +191,9 @@ class Seen:
     looked at, as far as it can be. `unaccepted_since` runs while Quay has not accepted the build; `ran` is the time
     since first acceptance that counts towards the build's timeout (not behind another active build), as of
     `observed_at`; `idle_since` is since when Quay says `waiting` although nothing of the repository runs. `ended` names
-    Quay's builds of earlier attempts that are over. `due` is the earliest time for the next call.
+    Quay's builds of earlier attempts that are over. `due` is the earliest time for the next call. `is_held`:
+    what a build waits for is the bot's own doing (quiet, an older build, a cap), so that `unaccepted_since` does not
+    run. `line` and `place` (1: next) say where it stands in line.
     """
 
     phase: BuildPhase = BuildPhase.PLANNED
@@ -193,6 +204,9 @@ class Seen:
     asked_at: datetime | None = None
     looked_at: datetime | None = None
     unaccepted_since: datetime | None = None
+    is_held: bool = False
+    line: WaitingLine | None = None
+    place: int = 0
     quay_id: str | None = None
     quay_phase: str = ""
     quay_phase_since: datetime | None = None

@@ -121,6 +121,35 @@ def _placed(push: PushEvent, moves: Sequence[Move]) -> Placement | None:
     return place(moves, push.before, push.after, push.pushed_at)
 
 
+def judge_again(push: PushEvent, standing: Standing, rules: Sequence[Rule]) -> Verdict:
+    """What a push leads to by the rules of today. One that is known stands where it always stood: what came after it
+    supersedes it as ever, and the verdict's move is one of those recorded already."""
+    if push.is_deletion:
+        return Verdict(Decision.IGNORED, f"{push.kind} {push.ref_name} was deleted: that builds nothing")
+    move = known_move(push, standing)
+    covering = [rule for rule in rules if rule.covers(push.source)]
+    if move is None or not covering:
+        return judge(push, standing, rules)
+    return _judge_push(push, standing, _as_it_was(move, standing), move, covering)
+
+
+def known_move(push: PushEvent, standing: Standing) -> Move | None:
+    """The recorded move that a push is, or is the last part of; None where it was never placed."""
+    placement = _placed(push, standing.moves)
+    if isinstance(placement, Repetition):
+        return placement.move
+    # Where the forge tells no time of a push, only the head's move is known again when it is told once more.
+    alike = [move for move in standing.moves if (move.before, move.after) == (push.before, push.after)]
+    return next((move for move in reversed(alike) if push.pushed_at in (None, move.pushed_at)), None)
+
+
+def _as_it_was(move: Move, standing: Standing) -> Late | Next:
+    before = [one for one in standing.moves if one.position < move.position]
+    if before and before[-1].after != move.before:
+        return Late(move.position)  # what was planned last may be newer than the push, and is nothing to compare with
+    return Next(move.position, gap=False)
+
+
 def _judge_deletion(push: PushEvent, standing: Standing, placement: Placement, move: Move) -> Verdict:
     what = f"{push.kind} {push.ref_name}"
     if isinstance(placement, Late):

@@ -31,6 +31,9 @@ Why it is shaped like this:
   and holds its image tags for the whole grace time. After two DELETEs whose answers were lost it is only watched.
 - `internalerror` is not final (Quay retries twice); `expired` is final only when it lasts, or when it is read once more
   after the log showed three attempts; `cannot_load` is no observation; `waiting` can last for ever.
+- Before it is asked for a build may wait for the bot's own sake: for its ref to be quiet, for an older build of its
+  tags, for a place under a cap, or in line for Quay's full queue. It is PLANNED all the while: it holds its tags, and a
+  newer push drops it without a call. Time in which the bot held it back does not count against it.
 - What certainly never left (`NOT_SENT`, `Blocked`) takes its intent back, so that it reads as if it had not been tried.
 - Every limit ends in words. Time that nobody could observe does not end a build whose cancel has not been tried yet.
 """
@@ -54,6 +57,7 @@ from buildbot.domain.build import (
     GoalKind,
     LogDigest,
     Seen,
+    WaitingLine,
 )
 from buildbot.domain.cadence import backoff, poll_after
 from buildbot.domain.pattern import matches
@@ -82,10 +86,10 @@ ENDED_AT_QUAY = frozenset({"complete", "error", "cancelled"})
 QUAY_ATTEMPTS = 3
 LOG_READS = 3
 VANISHED_READS = 2
+EXACT_PLACES = 10
 DELETES = 2
 AFTER_TIMEOUT = timedelta(minutes=10)
 LOOK_IS_FRESH = timedelta(seconds=5)
-HOLD_IS_FRESH = timedelta(minutes=1)
 REPLICATION = timedelta(minutes=1)
 COMPARE_PATIENCE = timedelta(minutes=2)
 
@@ -144,6 +148,13 @@ class Hold:
     """An older build still holds one of the image tags."""
 
     behind: Holder
+
+
+@dataclass(frozen=True, slots=True)
+class Quiet:
+    """The ref has to be quiet until then, so that a burst of pushes becomes one build."""
+
+    until: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,6 +221,7 @@ Action = (
     Rest
     | Wait
     | Hold
+    | Quiet
     | ResolveCommit
     | ComparePaths
     | Admit
@@ -253,6 +265,25 @@ class Blocked:
 
     because: str
     until: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class InLine:
+    """The store gave the request no place: others come first. `place` counts from 1; nothing changes before `until`
+    unless a build ends (None: only then)."""
+
+    line: WaitingLine
+    place: int
+    because: str = ""
+    until: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class QueueFull:
+    """Quay's queue of the namespace takes no more builds; `retry_at` when it named a time."""
+
+    because: str
+    retry_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -311,7 +342,19 @@ class CancelDone:
     """The DELETE was answered 201: cancelled at once and for good."""
 
 
-Outcome = Failed | Blocked | CommitKnown | PathsCompared | SourceChecked | Absent | PhaseRead | Accepted | CancelDone
+Outcome = (
+    Failed
+    | Blocked
+    | InLine
+    | QueueFull
+    | CommitKnown
+    | PathsCompared
+    | SourceChecked
+    | Absent
+    | PhaseRead
+    | Accepted
+    | CancelDone
+)
 
 
 # ── decide ───────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -359,6 +402,8 @@ def _decide_planned(build: Build, scene: Scene) -> Action:
         return GiveUp(limit)
     if seen.due and scene.now < seen.due:
         return Wait(seen.due)
+    if scene.now < (quiet_at := build.created_at + build.request.quiet_period):
+        return Quiet(quiet_at)
     if build.commit is None:
         return ResolveCommit()
     if seen.attempt == 0 and not seen.is_checked and build.request.dockerfile:
@@ -380,8 +425,9 @@ def _planned_too_long(build: Build, scene: Scene) -> str:
 
 def _is_unaccepted_too_long(build: Build, scene: Scene) -> bool:
     since = build.seen.unaccepted_since or build.created_at
-    if build.seen.attempt == 0 and not build.seen.because:
-        return False  # nobody has tried yet: the bot was down, which is no reason to lose a push
+    is_untried = build.seen.attempt == 0 and not build.seen.because
+    if is_untried or build.seen.is_held:
+        return False  # the bot was down, or held it back itself, which is no reason to lose a push
     return _older_than(since, scene.limits.give_up_after, scene.now)
 
 
@@ -487,14 +533,22 @@ def begin(build: Build, action: Action, now: datetime) -> Build:
                 "asked_at": now,
                 "looked_at": None,
                 "due": None,
+                "line": None,
+                "place": 0,
             }
-            return _with(build, because="", **asked)
+            return _with(_let_go(build, now), because="", **asked)
+        case FindBuild() | ResolveCommit() | CheckSource():
+            return _let_go(build, now)
         case CancelBuild(reason, detail):
             before = seen.delete
             first = before.sent_at if before and before.reason is reason else now
             return _with(build, delete=Delete(reason, detail, first, before.tries + 1 if before else 1), due=None)
         case _:
             return build
+
+
+def _let_go(build: Build, now: datetime) -> Build:
+    return _with(build, is_held=False, unaccepted_since=now) if build.seen.is_held else build
 
 
 def _with(build: Build, **changes: object) -> Build:
@@ -510,7 +564,9 @@ def evolve(build: Build, action: Action, outcome: Outcome | None, scene: Scene) 
         case (Rest() | Wait(), _):
             return build
         case Hold(behind), _:
-            return _held(build, behind, scene.now)
+            return _held(build, f"waits for {behind.what}")
+        case Quiet(until), _:
+            return _held(build, f"waits for quiet until {until:%H:%M:%S} UTC")
         case Drop(reason, detail), _:
             return end(build, P.CANCELLED, cancelled_in_words(reason, detail), scene.now)
         case GiveUp(because), _:
@@ -521,6 +577,10 @@ def evolve(build: Build, action: Action, outcome: Outcome | None, scene: Scene) 
             return _compared(build, compared, scene.now)
         case _, SourceChecked(missing):
             return _checked(build, missing, scene.now)
+        case _, InLine() as given:
+            return _in_line(build, given, scene.now)
+        case _, QueueFull() as full:
+            return _queue_full(build, full)
         case _, CommitKnown(commit):
             known = replace(build, commit=commit, request=build.request.for_commit(commit))
             return _with(known, because="", failures=0, due=None)
@@ -542,7 +602,8 @@ def evolve(build: Build, action: Action, outcome: Outcome | None, scene: Scene) 
 
 def end(build: Build, phase: BuildPhase, because: str, now: datetime) -> Build:
     """The build in a final phase. Raises ValueError where the table does not allow it."""
-    return _with(_moved(build, phase), because=because, finished_at=now, due=None, silent_since=None)
+    ended = _with(_moved(build, phase), because=because, finished_at=now, due=None, silent_since=None)
+    return _with(ended, is_held=False, line=None, place=0)
 
 
 def _moved(build: Build, phase: BuildPhase) -> Build:
@@ -574,18 +635,38 @@ def _checked(build: Build, missing: str, now: datetime) -> Build:
     return end(build, P.ERRORED, missing, now) if missing else _with(build, is_checked=True, failures=0, due=None)
 
 
-def _held(build: Build, behind: Holder, now: datetime) -> Build:
-    because, since = f"waits for {behind.what}", build.seen.unaccepted_since
-    if because == build.seen.because and since is not None and now - since < HOLD_IS_FRESH:
+def _held(build: Build, because: str) -> Build:
+    return _with(build, because=because, is_held=True, line=None, place=0)
+
+
+def _in_line(build: Build, given: InLine, now: datetime) -> Build:
+    if _stands_as_told(build.seen, given):
         return build
-    return _with(build, because=because, unaccepted_since=now)
+    if given.line is WaitingLine.PLACE:
+        return _with(_held(build, "waits for a free place"), line=given.line, place=given.place, failures=0)
+    return _with(_let_go(build, now), because=given.because, line=given.line, place=given.place)
+
+
+def _stands_as_told(seen: Seen, given: InLine) -> bool:
+    # Far back a place is told anew only when it has changed by a quarter: else every build that ends would rewrite the
+    # whole line behind it.
+    if seen.line is not given.line or min(seen.place, given.place) <= EXACT_PLACES:
+        return (seen.line, seen.place) == (given.line, given.place)
+    return abs(seen.place - given.place) * 4 < seen.place
+
+
+def _queue_full(build: Build, full: QueueFull) -> Build:
+    unsent, failures = _unsent(build, RequestBuild()), build.seen.failures + 1
+    waiting = {"line": WaitingLine.QUEUE, "place": 1, "due": full.retry_at, "failures": failures}
+    return _with(unsent, because=full.because, **waiting)
 
 
 def _absent(build: Build, now: datetime) -> Build:
     seen = build.seen
     is_lost_again = seen.phase is P.REQUESTING and seen.failures > 0
     due = now + backoff(seen.failures) if is_lost_again else None
-    return _with(_moved(build, P.PLANNED), because="", looked_at=now, silent_since=None, due=due)
+    because = seen.because if seen.line else ""
+    return _with(_moved(build, P.PLANNED), because=because, looked_at=now, silent_since=None, due=due)
 
 
 def _accepted(build: Build, accepted: Accepted, scene: Scene) -> Build:
@@ -602,6 +683,9 @@ def _accepted(build: Build, accepted: Accepted, scene: Scene) -> Build:
         accepted_at=build.seen.accepted_at or scene.now,
         observed_at=scene.now,
         unaccepted_since=None,
+        is_held=False,
+        line=None,
+        place=0,
         looked_at=None,
         wrong_tags=wrong,
         delete=None,
@@ -838,7 +922,7 @@ def _blocked(build: Build, action: Action, blocked: Blocked, now: datetime) -> B
     unsent = _unsent(build, action)
     is_accepted = unsent.seen.phase in {P.WAITING, P.BUILDING}
     silent = unsent.seen.silent_since or now if is_accepted else unsent.seen.silent_since
-    return _with(unsent, because=blocked.because, due=blocked.until, silent_since=silent)
+    return _with(unsent, because=blocked.because, due=blocked.until, silent_since=silent, line=None, place=0)
 
 
 def _resolve_failed(build: Build, failed: Failed, now: datetime) -> Build:
@@ -875,7 +959,7 @@ def _look_failed(build: Build, failed: Failed, now: datetime) -> Build:
 def _later(build: Build, failed: Failed, now: datetime) -> Build:
     failures = build.seen.failures + 1
     due = max(failed.retry_at or now, now + backoff(failures))
-    return _with(build, failures=failures, because=failed.because, due=due)
+    return _with(build, failures=failures, because=failed.because, due=due, line=None, place=0)
 
 
 # ── the table, drawn ─────────────────────────────────────────────────────────────────────────────────────────────────

@@ -70,6 +70,7 @@ class Rule:
     revision_file: str | None = None
     submodules: bool = False
     can_relay: bool = False
+    quiet_period: timedelta = timedelta()
 
     def covers(self, source: Source) -> bool:
         """Whether the rule speaks of this source repository. Names compare without case unless told otherwise."""
@@ -91,6 +92,11 @@ class Rule:
         return {Supersede.CANCEL: GoalKind.CANCEL, Supersede.QUEUED: GoalKind.CANCEL_QUEUED}.get(
             self.supersede_for(kind)
         )
+
+    def quiet_for(self, kind: RefKind) -> timedelta:
+        """How long a ref has to be quiet: branches only, since nobody pushes git tags in bursts, and people wait for a
+        release."""
+        return self.quiet_period if kind is RefKind.BRANCH else timedelta()
 
     @property
     def adds_to_source(self) -> bool:
@@ -174,6 +180,7 @@ def _plan(push: PushEvent, rule: Rule, gap: Gap | None) -> RulePlan:
         pull_robot=rule.pull_robot,
         timeout=rule.timeout,
         is_relayed=route.is_relayed,
+        quiet_period=rule.quiet_for(push.kind),
         revision_file=rule.revision_file,
         submodules=rule.submodules,
         impossible=route.impossible,

@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import assert_never
 
-from buildbot.domain.build import Build, BuildId, BuildPhase, Seen
+from buildbot.domain.build import Build, BuildId, BuildPhase, Seen, WaitingLine
 from buildbot.domain.lifecycle import QUAY_ATTEMPTS, RETRYING, in_words
 from buildbot.domain.log import plain
 
@@ -128,7 +128,7 @@ def describe(build: Build, limit: int = DESCRIPTION_LIMIT) -> str:
             return _about_ref("", seen.because or "finding out what changed", build, limit)
         case BuildPhase.PLANNED | BuildPhase.REQUESTING:
             if seen.because:
-                return _about_ref("", seen.because, build, limit)
+                return _fitted("", seen.because, _place(seen) + _in_brackets(build), limit)
             return _about_image("asking Quay to build ", build, "", limit)
         case BuildPhase.WAITING:
             return _waiting(build, limit)
@@ -155,6 +155,19 @@ def cut(text: str, limit: int = DESCRIPTION_LIMIT) -> str:
     """
     line = " ".join(plain(text).split())
     return line if len(line) <= limit else f"{line[: limit - 1].rstrip()}…"
+
+
+def _place(seen: Seen) -> str:
+    if seen.line is None or not seen.place:
+        return ""
+    colon = ":" if seen.line is WaitingLine.PLACE else ","
+    return f"{colon} {ordinal(seen.place)} in line"
+
+
+def ordinal(number: int) -> str:
+    """ "1st", "2nd", "3rd", "4th", "11th", "112th"."""
+    is_teen = number % 100 in {11, 12, 13}
+    return f"{number}{'th' if is_teen else {1: 'st', 2: 'nd', 3: 'rd'}.get(number % 10, 'th')}"
 
 
 def _about_ref(lead: str, text: str, build: Build, limit: int) -> str:

@@ -1,10 +1,15 @@
 """The loop that drives builds: claim what is due, one pass each, give it back.
 
 What goes wrong in one pass (a bug, a database that is away) ends that pass alone and is tried again.
+
+Every registry has places of its own for passes: one that answers slowly keeps its passes open for long, and would in
+the end hold all places there are, while another registry's builds wait for nothing but a place.
 """
 
 from __future__ import annotations
 
+import sys
+from collections import Counter
 from collections.abc import Callable, Sequence
 from datetime import timedelta
 
@@ -21,6 +26,8 @@ from buildbot.ports import BuildChange, Claim, ClaimLost, StoreUnavailable, Word
 log = structlog.get_logger(__name__)
 
 MOST_PASSES = 200
+"""At once, for each registry."""
+
 AFTER_TROUBLE = timedelta(seconds=5)
 
 
@@ -35,7 +42,7 @@ class BuildLoop(LeaseLoop[Claim]):
         tools: Tools,
         on_news: Callable[[], None],
     ) -> None:
-        super().__init__(MOST_PASSES, lease)
+        super().__init__(sys.maxsize, lease)  # each registry has a limit of its own, see `_claim`
         self._owner = owner
         self._current = current
         self._tools = tools
@@ -49,8 +56,12 @@ class BuildLoop(LeaseLoop[Claim]):
         except StoreUnavailable as error:
             log.warning("claims not given back, they end with their leases", because=str(error))
 
-    async def _claim(self, room: int) -> Sequence[Claim]:
-        return await self._tools.store.claim_repositories(self._owner, self._tools.clock.now(), self._lease, room)
+    async def _claim(self, room: int) -> Sequence[Claim]:  # noqa: ARG002  there is always room for one registry more
+        busy = Counter(claim.registry for claim in self._tasks.values())
+        places = {key: MOST_PASSES - busy.pop(key, 0) for key in self._current.setup.registries}
+        others = max(0, MOST_PASSES - busy.total())  # registries that builds remember and that are gone
+        now = self._tools.clock.now()
+        return await self._tools.store.claim_repositories(self._owner, now, self._lease, others, places)
 
     async def _renew(self, leased: Sequence[Claim]) -> None:
         await self._tools.store.renew(leased, self._tools.clock.now(), self._lease)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
-from buildbot.domain.lifecycle import WORKING, Accepted, Blocked, Failed, Failure, PhaseRead
+from buildbot.domain.lifecycle import WORKING, Accepted, Blocked, Failed, Failure, PhaseRead, QueueFull
 from buildbot.engine.pacing import DEFAULT_PAUSE, LONG_PAUSE, Clock, Closed, Line
 from buildbot.ports import (
     BuildRecord,
@@ -19,6 +19,13 @@ from buildbot.ports import (
 )
 
 UNFINISHED = WORKING | {"waiting"}
+
+
+def request_failure(error: CallError | Closed, line: Line, clock: Clock) -> Failed | Blocked | QueueFull:
+    """What a failed requestRepoBuild means: it alone may be refused for a full queue."""
+    if isinstance(error, Throttled) and not error.by_proxy:
+        return QueueFull(str(error), error.retry_at)
+    return failure_of(error, line, clock)
 
 
 def failure_of(error: CallError | Closed, line: Line, clock: Clock) -> Failed | Blocked:

@@ -6,8 +6,8 @@ before that time" (429). Whoever wants to call meanwhile learns so without waiti
 hold a claim and could not be superseded.
 
 Politeness is for polls: `Budget` spreads them over time. Cancels and requests are the work itself and go unpaced, at
-most `WORK_IN_FLIGHT` at once, until the proxy in front of Quay (nginx) answers 429; then all calls to that registry
-share `THROTTLED_RATE` for a minute, longer while it repeats.
+most `WORK_IN_FLIGHT` at once, repository by repository in turn, until the proxy in front of Quay (nginx) answers 429;
+then all calls to that registry share `THROTTLED_RATE` for a minute, longer while it repeats.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TypeVar
 
+from buildbot.engine.turns import FairTurns
 from buildbot.ports import CallError, CredentialRefused, Throttled, Unanswered, Unreachable
 
 Result = TypeVar("Result")
@@ -223,7 +224,7 @@ class RegistryLine(Line):
         super().__init__(name, clock)
         self._polls = Budget(polls_per_second, POLL_BURST, clock, share)
         self._shared = Budget(THROTTLED_RATE, 1, clock, share)
-        self._in_flight = asyncio.Semaphore(WORK_IN_FLIGHT)
+        self._in_flight = FairTurns(WORK_IN_FLIGHT)
         self._throttled_until = 0.0
         self._strikes = 0
         self._work_waiting = 0
@@ -247,9 +248,9 @@ class RegistryLine(Line):
         await self._own_turn()
         return await self._noting_throttle(make)
 
-    async def work(self, make: Callable[[], Awaitable[Result]]) -> Result:
-        """A request or a cancel."""
-        async with self._in_flight:
+    async def work(self, make: Callable[[], Awaitable[Result]], key: str = "") -> Result:
+        """A request or a cancel. `key`: whose (a repository's), for those that wait take turns."""
+        async with self._in_flight.turn(key):
             await self._own_turn()
             return await self._noting_throttle(make)
 

@@ -32,9 +32,11 @@ from buildbot.domain.lifecycle import (
     GiveUp,
     Hold,
     Holder,
+    InLine,
     Outcome,
     PhaseRead,
     PollBuild,
+    Quiet,
     RequestBuild,
     ResolveCommit,
     Rest,
@@ -51,8 +53,9 @@ from buildbot.domain.status import may_own_status
 from buildbot.domain.steps import steps
 from buildbot.engine.forge_questions import ForgeQuestions, KnownSources
 from buildbot.engine.hurrying import Hurry
-from buildbot.engine.outcomes import accepted, average, failure_of, phase_in_list
+from buildbot.engine.outcomes import accepted, average, failure_of, phase_in_list, request_failure
 from buildbot.engine.pacing import DEFAULT_PAUSE, Clock, Closed, Line
+from buildbot.engine.portions import in_portions
 from buildbot.engine.setup import Setup
 from buildbot.engine.strays import Strays
 from buildbot.ports import (
@@ -73,6 +76,10 @@ PHASES_WITH_A_REASON = frozenset({"error", "expired"})
 LIST_SINCE = timedelta(hours=1)
 STRAY_POLLS = 2
 HOLD_LOOK = timedelta(minutes=1)
+LINE_LOOKS = ((50, HOLD_LOOK), (500, timedelta(minutes=5)))
+FAR_BACK_LOOK = timedelta(minutes=15)
+"""How often a build in line is told its place, by how far back it stands: a look goes through the whole line. Whoever
+is next is woken anyway."""
 SLOW_LIST_SECONDS = 300.0
 
 
@@ -121,17 +128,25 @@ class RepositoryPass:
         self._questions = ForgeQuestions(setup.forges, tools.memory.sources, tools.clock)
         self._strays = Strays(claim, self._site, tools.store, tools.clock)
         self._deferred: datetime | None = None
+        self._line_looks: dict[BuildId, datetime] = {}
         self._note_doubts(claim)
 
     async def run(self) -> datetime | None:
         """Do what is due; returns when to look again, None if only news can change anything. Raises ClaimLost."""
         actions = self._without_calls(self._decide_all())
-        actions = self._let_through(actions)
+        now, later = in_portions(self._let_through(actions))
+        begun = await self._begin(now)
+        if len(begun) < len(now):  # whoever stands behind them in line is to know that, too
+            begun |= await self._begin(later)
+        await self._perform(begun)
+        return self._next_look()
+
+    async def _begin(self, actions: Mapping[BuildId, Action]) -> dict[BuildId, Action]:
+        """Write the intents down; what may be done now, without the requests that have to wait for a place."""
         for build_id, action in actions.items():
             self._builds[build_id] = begin(self._builds[build_id], action, self._now)
-        await self._save(untold=self._probes(actions))
-        await self._perform(actions)
-        return self._next_look()
+        waiting = await self._save(untold=self._probes(actions))
+        return {build_id: action for build_id, action in actions.items() if build_id not in waiting}
 
     # ── deciding ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -188,7 +203,7 @@ class RepositoryPass:
         left: dict[BuildId, Action] = {}
         for build_id, action in actions.items():
             match action:
-                case Drop() | GiveUp() | Hold() | Admit():
+                case Drop() | GiveUp() | Hold() | Quiet() | Admit():
                     build = self._builds[build_id]
                     self._builds[build_id] = evolve(build, action, None, self._scene(build))
                 case Rest() | Wait():
@@ -268,6 +283,10 @@ class RepositoryPass:
                 return until or self._now + max(self._settles_in(build), timedelta())
             case Hold():
                 return self._now + HOLD_LOOK
+            case Quiet(until):
+                return until
+            case RequestBuild():
+                return self._line_looks.get(build.id, self._now)
             case PollBuild() | FindBuild():
                 return self._deferred or self._now
             case _:
@@ -316,17 +335,18 @@ class RepositoryPass:
         doubts.pop(attempt, None)
         try:
             with timed_call(self._site.key, "requestRepoBuild"):
-                record = await self._site.line.work(lambda: self._site.registry.request_repo_build(order))
+                ask = partial(self._site.registry.request_repo_build, order)
+                record = await self._site.line.work(ask, self._claim.repository)
         except (CallError, Closed) as error:
             doubts[attempt] = self._tools.clock.monotonic()
-            return failure_of(error, self._site.line, self._tools.clock)
+            return request_failure(error, self._site.line, self._tools.clock)
         return accepted(record)
 
     async def _cancel(self, build: Build) -> Outcome:
         cancel = partial(self._site.registry.cancel_repo_build, self._claim.repository, build.seen.quay_id or "")
         try:
             with timed_call(self._site.key, "cancelRepoBuild"):
-                await self._site.line.work(cancel)
+                await self._site.line.work(cancel, self._claim.repository)
         except (CallError, Closed) as error:
             return failure_of(error, self._site.line, self._tools.clock)
         return CancelDone()
@@ -436,24 +456,42 @@ class RepositoryPass:
         if after.seen.phase is BuildPhase.SUCCEEDED and after.seen.building_since and after.seen.finished_at:
             self.typical = average(self.typical, after.seen.finished_at - after.seen.building_since)
 
-    async def _save(self, *only: BuildId, untold: frozenset[BuildId] = frozenset()) -> None:
-        """Write down what changed; of `untold` builds without a word about it in steps, status and log."""
+    async def _save(self, *only: BuildId, untold: frozenset[BuildId] = frozenset()) -> frozenset[BuildId]:
+        """Write down what changed; of `untold` builds without a word about it in steps, status and log. Returns whose
+        request was given no place: as if it had never been begun."""
         now = {build_id: self._builds[build_id] for build_id in only or self._builds}
         after = {build_id: build for build_id, build in now.items() if build != self._saved[build_id]}
         if not after:
-            return
+            return frozenset()
         news = {build_id: build for build_id, build in after.items() if build_id not in untold}
-        before = {build_id: self._told[build_id] for build_id in after}
-        changes = [self._change(before[build_id], build, news.get(build_id)) for build_id, build in after.items()]
+        saved, before = ({build_id: known[build_id] for build_id in after} for known in (self._saved, self._told))
+        changes = [
+            self._change(before[build_id], build, news.get(build_id), saved[build_id].seen.phase)
+            for build_id, build in after.items()
+        ]
         # Before the write, for whoever saves while it is under way would write and tell the same once more. If it
         # fails, so does the pass.
         self._saved.update(after)
         self._told.update(news)
-        await self._tools.store.save(self._claim, changes, self._now)
-        for build_id, build in news.items():
-            _tell(before[build_id], build)
+        places = await self._tools.store.save(self._claim, changes, self._now, self._site.caps)
+        refused = frozenset(build_id for build_id in places if _asked_for_place(saved.get(build_id), after))
+        for build_id in refused:
+            self._builds[build_id] = self._saved[build_id] = saved[build_id]
+            self._told[build_id] = before[build_id]
+        for build_id in news.keys() - refused:
+            _tell(before[build_id], news[build_id])
+        await self._stand_in_line({build_id: place for build_id, place in places.items() if build_id in self._builds})
+        return refused
 
-    def _change(self, before: Build, after: Build, news: Build | None) -> BuildChange:
+    async def _stand_in_line(self, places: Mapping[BuildId, InLine]) -> None:
+        for build_id, place in places.items():
+            look_after = next((pause for places, pause in LINE_LOOKS if place.place <= places), FAR_BACK_LOOK)
+            self._line_looks[build_id] = place.until or self._now + look_after
+            self._fold(build_id, RequestBuild(), place)
+        if places:
+            await self._save(*places)
+
+    def _change(self, before: Build, after: Build, news: Build | None, was: BuildPhase) -> BuildChange:
         told = news or before
         old, new = self._wording(before), self._wording(told)
         is_first_word = _is_unaccepted(before, told) and old.description != new.description
@@ -465,6 +503,7 @@ class RepositoryPass:
             steps=steps(before, told),
             claims_status=claims_status(before, told),
             is_admitted=_is_undecided(before) and told.seen.phase is BuildPhase.PLANNED,
+            was=was,
         )
 
 
@@ -482,6 +521,12 @@ def _is_undecided(build: Build) -> bool:
 def _is_unaccepted(before: Build, after: Build) -> bool:
     """Whether what there is to tell may be the first word about a build: Quay's answer, or what it waits for."""
     return before.seen.accepted_at is None and after.seen.phase is not BuildPhase.REQUESTING
+
+
+def _asked_for_place(saved: Build | None, after: Mapping[BuildId, Build]) -> bool:
+    if saved is None:
+        return False
+    return (saved.seen.phase, after[saved.id].seen.phase) == (BuildPhase.PLANNED, BuildPhase.REQUESTING)
 
 
 def _is_read(action: Action) -> bool:

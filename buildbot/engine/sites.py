@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
 from buildbot.domain.lifecycle import Limits
+from buildbot.domain.places import ANY_NUMBER, Caps
 from buildbot.engine.pacing import Budget, Clock, Line, RegistryLine, Share
 from buildbot.ports import DeliveryLog, Forge, NotOffered, RefReader, Registry, Webhook
 
@@ -21,6 +22,7 @@ class RegistrySite:
     line: RegistryLine
     limits: Limits
     settle_time: timedelta
+    caps: Caps = ANY_NUMBER
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,9 +1,10 @@
 """The loop that posts commit statuses: what is wanted against what was posted, one call for the difference.
 
 Level-triggered like the build loop, and apart from it: a forge that is slow or away delays reports, never builds.
-Refusals that are final stop a status with their reason; everything else is tried until it is delivered. Writes are
-paced per credential, since that is whom the forge counts; finals go first when there is a queue, and a pending whose
-build has ended meanwhile is never sent, because what is wanted is read when its turn comes.
+Refusals that are final stop a status with their reason; everything else is tried until it is delivered, or for a day
+where the forge answers and does not take it. Writes are paced per credential, since that is whom the forge counts;
+finals go first when there is a queue, and a pending whose build has ended meanwhile is never sent, because what is
+wanted is read when its turn comes.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from functools import partial
 import structlog
 
 from buildbot.domain.cadence import backoff
+from buildbot.domain.lifecycle import in_words
 from buildbot.domain.status import Later, Nothing, Post, Posted, next_post
 from buildbot.engine.lease_loop import LeaseLoop
 from buildbot.engine.outcomes import next_probe
@@ -40,6 +42,9 @@ log = structlog.get_logger(__name__)
 
 MOST_POSTS = 20
 COMMIT_PATIENCE = timedelta(minutes=2)
+PATIENCE = timedelta(hours=24)
+"""After that a status that the forge could take, and each time does not, is given up: Gitea answers 500 for ever for a
+commit that it does not have. A forge that cannot be reached, or refuses the credential, is waited for."""
 REMEMBERED_SECONDS = 0.1
 """A credential that is known by now is told sooner than this; one that the forge was asked for never is."""
 UNKNOWN_CREDENTIAL = ""
@@ -157,5 +162,7 @@ class StatusLoop(LeaseLoop[DueStatus]):
                 return replace(as_it_was, due=until)
             case CredentialRefused() | Unreachable():
                 return replace(as_it_was, due=next_probe(error, line, self._clock))
+            case _ if now - since >= PATIENCE:
+                return replace(failing, stopped=f"not taken for {in_words(PATIENCE)}: {error}")
             case _:
                 return replace(failing, due=now + backoff(failures))

@@ -92,7 +92,7 @@ class Strays:
         cancel = partial(self._site.registry.cancel_repo_build, self._claim.repository, stray.quay_id)
         try:
             with timed_call(self._site.key, "cancelRepoBuild"):
-                await self._site.line.work(cancel)
+                await self._site.line.work(cancel, self._claim.repository)
         except (NotSent, Closed) as error:
             log.warning("stray not cancelled yet", quay_build=stray.quay_id, because=str(error))
             self._known[stray.quay_id] = replace(stray, is_cancelled=False)

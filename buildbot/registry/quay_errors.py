@@ -208,8 +208,10 @@ def _missing(call: Call, said: str) -> CallError:
 def _throttled(call: Call, answer: Answer, now: datetime) -> Throttled:
     # Quay itself has one limit, the namespace's queue, and only for requests; every other 429 is a proxy's.
     by_queue = call.method == "POST" and is_json(answer)
-    who = f"Quay does not take {call.doing} now" if by_queue else "the proxy before Quay takes fewer calls"
-    return Throttled(f"{who}: {words_of(answer)}", retry_at=retry_time(answer.retry_after, now), by_proxy=not by_queue)
+    words, retry_at = words_of(answer), retry_time(answer.retry_after, now)
+    if by_queue:
+        return Throttled(f"Quay's queue is full ({words})", retry_at=retry_at)
+    return Throttled(f"the proxy before Quay takes fewer calls: {words}", retry_at=retry_at, by_proxy=True)
 
 
 def _to_host(location: str) -> str:

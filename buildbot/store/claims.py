@@ -11,11 +11,13 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, Executable, Row, bindparam, or_, select, tuple_, update
+from sqlalchemy import ColumnElement, Connection, Executable, Row, bindparam, or_, select, tuple_, update
 
 from buildbot.domain.build import Build, BuildId
+from buildbot.domain.lifecycle import InLine
+from buildbot.domain.places import ANY_NUMBER, Caps
 from buildbot.ports import BuildChange, Claim, ClaimLost, Stray
-from buildbot.store import codec
+from buildbot.store import codec, lines
 from buildbot.store.intake import admit
 from buildbot.store.statements import Upsert
 from buildbot.store.statuses import own_status, want
@@ -44,24 +46,46 @@ _UNFINISHED = select(builds).where(*_of_repository(builds), builds.c.finished_at
 _STRAYS = select(strays).where(*_of_repository(strays), strays.c.finished_at.is_(None))
 
 
-def claim(connection: Connection, owner: str, now: datetime, lease: timedelta, limit: int) -> tuple[Claim, ...]:
-    """Take repositories that are due and free, the longest due first."""
+def claim(
+    connection: Connection, owner: str, now: datetime, lease: timedelta, limit: int, room: Mapping[str, int]
+) -> tuple[Claim, ...]:
+    """Take repositories that are due and free, the longest due first, of each registry as many as there is room for."""
+    due: list[Row[Any]] = []
+    for registry, places in room.items():
+        if places > 0:
+            due += _due(connection, now, places, claims.c.registry == registry)
+    due += _due(connection, now, limit, claims.c.registry.not_in(list(room)))
+    return tuple(_take(connection, row, owner, now, lease) for row in due)
+
+
+def _due(connection: Connection, now: datetime, limit: int, which: ColumnElement[bool]) -> Sequence[Row[Any]]:
     due = (
         select(claims)
-        .where(claims.c.due <= now, or_(claims.c.leased_until.is_(None), claims.c.leased_until <= now))
+        .where(claims.c.due <= now, or_(claims.c.leased_until.is_(None), claims.c.leased_until <= now), which)
         .order_by(claims.c.due)
         .limit(limit)
         .with_for_update(skip_locked=True)
     )
-    return tuple(_take(connection, row, owner, now + lease) for row in connection.execute(due).all())
+    return connection.execute(due).all()
 
 
-def save(connection: Connection, held: Claim, changes: Sequence[BuildChange], now: datetime) -> None:
-    """Write down what was learned of builds. Raises ClaimLost."""
+def save(
+    connection: Connection, held: Claim, changes: Sequence[BuildChange], now: datetime, caps: Caps = ANY_NUMBER
+) -> Mapping[BuildId, InLine]:
+    """Write down what was learned of builds, but not the intents for which there is no place: where those stand in
+    line. Raises ClaimLost."""
     _prove(connection, held)
-    _write(connection, _SEE, [{"of_build": one.build.id, **codec.seen_columns(one.build)} for one in changes])
-    told = [{"build": one.build.id, "at": now, "what": what} for one in changes for what in one.steps]
-    _write(connection, _TELL, told)
+    refused = lines.admit(connection, held, changes, caps, now)
+    kept = [change for change in changes if change.build.id not in refused]
+    _write(connection, kept, now)
+    return {**refused, **lines.settle(connection, held, kept, caps, now)}
+
+
+def _write(connection: Connection, changes: Sequence[BuildChange], now: datetime) -> None:
+    seen = [{"of_build": change.build.id, **codec.seen_columns(change.build)} for change in changes]
+    told = [{"build": change.build.id, "at": now, "what": what} for change in changes for what in change.steps]
+    _run(connection, _SEE, seen)
+    _run(connection, _TELL, told)
     for change in changes:
         build = change.build
         if change.is_admitted:
@@ -130,9 +154,11 @@ def _prove(connection: Connection, held: Claim) -> None:
         raise ClaimLost(f"another instance follows {held.repository} by now")
 
 
-def _take(connection: Connection, row: Row[Any], owner: str, until: datetime) -> Claim:
+def _take(connection: Connection, row: Row[Any], owner: str, now: datetime, lease: timedelta) -> Claim:
     mine = _named(row.registry, row.repository)
-    connection.execute(_CLAIM, {**mine, "owner": owner, "leased_until": until, "token": row.token + 1})
+    # Due again from now on, not from long ago: else one that is woken all the time would be the first for ever.
+    taken = {"owner": owner, "leased_until": now + lease, "token": row.token + 1, "due": now}
+    connection.execute(_CLAIM, {**mine, **taken})
     return Claim(
         registry=row.registry,
         repository=row.repository,
@@ -149,7 +175,7 @@ def _named(registry: str, repository: str) -> dict[str, str]:
     return {"of_registry": registry, "of_repository": repository}
 
 
-def _write(connection: Connection, statement: Executable, rows: Sequence[Mapping[str, Any]]) -> None:
+def _run(connection: Connection, statement: Executable, rows: Sequence[Mapping[str, Any]]) -> None:
     if rows:
         connection.execute(statement, list(rows))
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 from pydantic import TypeAdapter
 from sqlalchemy import Row
 
 from buildbot.domain.build import Build, BuildId, BuildRequest, CancelReason, Goal, GoalKind, Seen
-from buildbot.domain.push import Source
+from buildbot.domain.push import PushEvent, Source
 from buildbot.domain.status import CommitStatus, Posted
 
 _REQUEST = TypeAdapter(BuildRequest)
@@ -17,6 +18,11 @@ _SEEN = TypeAdapter(Seen)
 _SOURCE = TypeAdapter(Source)
 _STATUS = TypeAdapter(CommitStatus)
 _POSTED = TypeAdapter(Posted)
+_PUSHES = TypeAdapter(tuple[PushEvent, ...])
+
+MOST_PATHS = 500
+LONGEST_MESSAGE = 5000
+"""Characters. The rest of a commit message is cut off, but for a mark that asks for no build."""
 
 
 def _dump(adapter: TypeAdapter[Any], value: object) -> str:
@@ -53,6 +59,30 @@ def read_posted(text: str | None) -> Posted | None:
     return None if text is None else _POSTED.validate_json(text)
 
 
+def pushes_text(reading: tuple[PushEvent, ...]) -> str:
+    """What was read in a delivery, as JSON: all that it takes to judge it again, and no more of it than is bounded."""
+    bounded = tuple(_bounded(push) for push in reading)
+    # As ASCII: a commit message may hold lone surrogates, which pydantic's own JSON does not take.
+    return json.dumps(_PUSHES.dump_python(bounded, mode="json", exclude_defaults=True))
+
+
+def read_pushes(text: str) -> tuple[PushEvent, ...] | None:
+    """The pushes back; None where an earlier release wrote down too little of them to judge them again."""
+    pushes = json.loads(text)
+    if any(not isinstance(push["source"], dict) for push in pushes):
+        return None
+    return _PUSHES.validate_python(pushes)
+
+
+def _bounded(push: PushEvent) -> PushEvent:
+    paths, message = push.changed_paths, push.message
+    if paths is not None and len(paths) > MOST_PATHS:
+        push = replace(push, changed_paths=None)  # unknown, so that a path filter skips nothing
+    if message is not None and len(message) > LONGEST_MESSAGE:
+        push = replace(push, message=f"{message[:LONGEST_MESSAGE]}… {push.asks_to_skip or ''}".rstrip())
+    return push
+
+
 def identity_columns(build: Build) -> dict[str, Any]:
     """The columns of a build that never change."""
     return {
@@ -68,6 +98,7 @@ def identity_columns(build: Build) -> dict[str, Any]:
         "about": _about(build),
         "position": build.position,
         "created_at": build.created_at,
+        "delivery": build.delivery,
     }
 
 
@@ -85,6 +116,7 @@ def seen_columns(build: Build) -> dict[str, Any]:
         "quay_id": build.seen.quay_id,
         "seen": _dump(_SEEN, build.seen),
         "finished_at": build.seen.finished_at,
+        "line": build.seen.line,
     }
 
 
@@ -105,7 +137,7 @@ def read_build(row: Row[Any]) -> Build:
         message=about.get("message"),
         pusher=about.get("pusher"),
         compare_url=about.get("compare_url"),
-        delivery=about.get("delivery"),
+        delivery=row.delivery or about.get("delivery"),
         rebuild_of=about.get("rebuild_of"),
         position=row.position,
         warning=about.get("warning", ""),
@@ -118,7 +150,6 @@ def _about(build: Build) -> str:
         "message": build.message,
         "pusher": build.pusher,
         "compare_url": build.compare_url,
-        "delivery": build.delivery,
         "rebuild_of": build.rebuild_of,
         "warning": build.warning or None,
     }

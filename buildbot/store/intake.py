@@ -1,7 +1,7 @@
 """Writing a delivery down: its row, the ref's move, the builds it plans, those it supersedes, the statuses they want.
 
 All in the one transaction after which the webhook is answered. The judgement is the domain's; here is only what it
-needs to know (`_standing`) and what it changes.
+needs to know (`standing_of`) and what it changes.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ def record(connection: Connection, recording: Recording) -> Recorded:
         "guid": recording.guid,
         "event": recording.event,
         "received_at": recording.received_at,
-        "pushes": json.dumps(_told(recording.reading)),
+        "pushes": codec.pushes_text(() if isinstance(recording.reading, Ignored) else recording.reading),
         "decision": recorded.decision,
         "reason": recorded.reason,
         "rules": json.dumps(recorded.rules),
@@ -100,7 +100,7 @@ def admit(connection: Connection, build: Build, now: datetime) -> None:
     """What a build changes that has turned out to be wanted: it is the newest of its rule, and replaces older ones."""
     remember_plan(connection, build)
     running = connection.execute(_UNFINISHED, _ref_of(build.source, build.ref))
-    _turn(connection, replaced_by(build, [_unfinished(row) for row in running]), now)
+    turn(connection, replaced_by(build, [_unfinished(row) for row in running]), now)
 
 
 def head_position(connection: Connection, source: Source, ref: str) -> float:
@@ -152,17 +152,18 @@ def _together(parts: list[Recorded]) -> Recorded:
 
 
 def _record_push(connection: Connection, recording: Recording, push: PushEvent) -> Recorded:
-    standing = _standing(connection, push)
+    standing = standing_of(connection, push)
     verdict = recording.judge(push, standing)
     if verdict.move is not None:
-        _write_move(connection, push, verdict.move, standing, recording.received_at)
+        write_move(connection, push, verdict.move, standing, recording.received_at)
     made = tuple(_add(connection, recording, push, verdict, new) for new in verdict.builds)
-    turned = _turn(connection, verdict.goals, recording.received_at)
+    turned = turn(connection, verdict.goals, recording.received_at)
     cancelled = turned if verdict.decision is Decision.CANCELLED else ()
     return Recorded(verdict.decision, verdict.reason, made + cancelled, verdict.rules)
 
 
-def _standing(connection: Connection, push: PushEvent) -> Standing:
+def standing_of(connection: Connection, push: PushEvent) -> Standing:
+    """What is known of the ref that a push moves."""
     ref = _ref_of(push.source, push.ref)
     known = connection.execute(_MOVES, ref).all()
     planned = connection.execute(_PLANS, ref)
@@ -185,7 +186,8 @@ def _ref_of(source: Source, ref: str) -> dict[str, str]:
     return {"of_forge": source.forge, "of_repository_id": source.repository_id, "of_ref": ref}
 
 
-def _write_move(connection: Connection, push: PushEvent, move: Move, standing: Standing, now: datetime) -> None:
+def write_move(connection: Connection, push: PushEvent, move: Move, standing: Standing, now: datetime) -> None:
+    """Add a move to the history of its ref."""
     head = standing.moves[-1] if standing.moves else None
     is_head = head is None or move.position > head.position
     if head is not None and is_head:
@@ -239,7 +241,8 @@ def _first_phase(new: NewBuild) -> BuildPhase:
     return BuildPhase.PLANNED if new.is_certain else BuildPhase.COMPARING
 
 
-def _turn(connection: Connection, goals: Sequence[tuple[BuildId, Goal]], now: datetime) -> tuple[Build, ...]:
+def turn(connection: Connection, goals: Sequence[tuple[BuildId, Goal]], now: datetime) -> tuple[Build, ...]:
+    """Give builds other goals; their repositories are due at once."""
     if not goals:
         return ()
     connection.execute(_TURN, [{"of_build": build, **codec.goal_columns(goal)} for build, goal in goals])
@@ -262,22 +265,3 @@ def _birth(build: Build) -> str:
             return f"planned if it concerns {build.request.rule}: the push does not show all that changed"
         case _:
             return f"planned: {build.request.repository}:{', '.join(build.request.image_tags)}"
-
-
-def _told(reading: tuple[PushEvent, ...] | Ignored) -> list[dict[str, Any]]:
-    if isinstance(reading, Ignored):
-        return []
-    return [
-        {
-            "source": push.source.full_name,
-            "repository_id": push.source.repository_id,
-            "ref": push.ref,
-            "before": push.before,
-            "after": push.after,
-            "commit": push.commit,
-            "pushed_at": push.pushed_at.isoformat() if push.pushed_at else None,
-            "changed_paths": None if push.changed_paths is None else len(push.changed_paths),
-            "pusher": push.pusher,
-        }
-        for push in reading
-    ]

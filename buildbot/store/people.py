@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Connection, Row, Select, func, or_, select, update
@@ -62,7 +62,7 @@ def rebuild(connection: Connection, build: BuildId, now: datetime, wording: Word
     """The same request again, without the image tags that a newer build has claimed. Raises NoSuchBuild,
     NotPossible."""
     old = _find(connection, build)
-    claimed = set() if move_tags else _claimed_since(connection, old)
+    claimed = set() if move_tags else claimed_since(connection, old)
     left = tuple(tag for tag in old.request.image_tags if tag not in claimed)
     left_out = tuple(tag for tag in old.request.image_tags if tag in claimed)
     if not left:
@@ -72,7 +72,7 @@ def rebuild(connection: Connection, build: BuildId, now: datetime, wording: Word
         )
     again = replace(
         old,
-        request=replace(old.request, image_tags=left, comparison=None),
+        request=replace(old.request, image_tags=left, comparison=None, quiet_period=timedelta()),
         created_at=now,
         goal=Goal(),
         seen=Seen(unaccepted_since=now),
@@ -127,7 +127,9 @@ def _find(connection: Connection, build: BuildId) -> Build:
     return codec.read_build(row)
 
 
-def _claimed_since(connection: Connection, old: Build) -> set[str]:
+def claimed_since(connection: Connection, old: Build) -> set[str]:
+    """The image tags that builds with a higher `seq`, of other commits, have claimed in the build's repository; those
+    of earlier pushes to its ref claim nothing."""
     rows = connection.execute(_newer_with_a_tag_of(old))
     return {tag for row in rows if not _is_of_earlier_push(row, old) for tag in json.loads(row.request)["image_tags"]}
 

@@ -18,6 +18,8 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import SQLAlchemyError
 
 from buildbot.domain.build import Build, BuildId, Goal
+from buildbot.domain.lifecycle import InLine
+from buildbot.domain.places import ANY_NUMBER, Caps
 from buildbot.ports import (
     BuildChange,
     BuildFilter,
@@ -25,10 +27,14 @@ from buildbot.ports import (
     Claim,
     Commission,
     Counts,
+    DeliveryFilter,
+    DeliveryStory,
     DueStatus,
     Rebuilt,
     Recorded,
     Recording,
+    Replayed,
+    Replaying,
     RoundProgress,
     RoundReport,
     StatusProgress,
@@ -40,6 +46,7 @@ from buildbot.ports import (
 )
 from buildbot.store import (
     claims,
+    deliveries,
     hurrying,
     instances,
     intake,
@@ -86,11 +93,15 @@ class SqlStore:
     async def record(self, recording: Recording) -> Recorded:
         return await self._write(intake.record, recording)
 
-    async def claim_repositories(self, owner: str, now: datetime, lease: timedelta, limit: int) -> tuple[Claim, ...]:
-        return await self._write(claims.claim, owner, now, lease, limit)
+    async def claim_repositories(
+        self, owner: str, now: datetime, lease: timedelta, limit: int, room: Mapping[str, int] | None = None
+    ) -> tuple[Claim, ...]:
+        return await self._write(claims.claim, owner, now, lease, limit, room or {})
 
-    async def save(self, claim: Claim, changes: Sequence[BuildChange], now: datetime) -> None:
-        await self._write(claims.save, claim, changes, now)
+    async def save(
+        self, claim: Claim, changes: Sequence[BuildChange], now: datetime, caps: Caps = ANY_NUMBER
+    ) -> Mapping[BuildId, InLine]:
+        return await self._write(claims.save, claim, changes, now, caps)
 
     async def save_strays(self, claim: Claim, strays: Sequence[Stray]) -> None:
         await self._write(claims.save_strays, claim, strays)
@@ -135,6 +146,15 @@ class SqlStore:
 
     async def commission(self, commission: Commission, now: datetime, wording: Wording) -> Build:
         return await self._write(people.commission, commission, now, wording)
+
+    async def list_deliveries(self, which: DeliveryFilter) -> tuple[DeliveryStory, ...]:
+        return await self._read(deliveries.list_deliveries, which)
+
+    async def delivery(self, name: str) -> DeliveryStory:
+        return await self._read(deliveries.story, name)
+
+    async def replay(self, name: str, replaying: Replaying, now: datetime) -> Replayed:
+        return await self._write(deliveries.replay, name, replaying, now)
 
     async def counts(self) -> Counts:
         return await self._read(people.counts, datetime.now(UTC))

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Table, update
+from sqlalchemy import ColumnElement, Connection, Table, case, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from buildbot.store.tables import claims, counters
@@ -26,8 +26,9 @@ _RAISE_ORDER = update(counters).where(_ONLY_ORDER).values(value=counters.c.value
 class Upsert:
     """A statement that inserts a row, or updates the one with the same key; built once, run with the row's values.
 
-    `changed` names the columns that an update takes over; `only_if` says of the row that was to be inserted when it
-    may; `raising` are values for an update alone, such as a counter one higher.
+    `changed` names the columns that an update takes over, `earliest` those of which it keeps the earlier time;
+    `only_if` says of the row that was to be inserted when it may; `raising` are values for an update alone, such as a
+    counter one higher.
     """
 
     def __init__(
@@ -36,9 +37,11 @@ class Upsert:
         key: Sequence[str],
         changed: Sequence[str],
         *,
+        earliest: Sequence[str] = (),
         only_if: Callable[[Any], ColumnElement[bool]] | None = None,
         raising: Mapping[str, Any] | None = None,
     ) -> None:
+        self._table, self._earliest = table, tuple(earliest)
         self._statements = {
             name: self._built(dialect.insert(table), key, changed, only_if, raising or {})
             for name, dialect in _DIALECTS.items()
@@ -57,12 +60,15 @@ class Upsert:
         raising: Mapping[str, Any],
     ) -> Any:
         taken_over = {name: insert.excluded[name] for name in changed} | dict(raising)
+        for name in self._earliest:
+            stands, new = self._table.c[name], insert.excluded[name]
+            taken_over[name] = case((stands < new, stands), else_=new)
         condition = only_if(insert.excluded) if only_if else None
         statement = insert.on_conflict_do_update(index_elements=list(key), set_=taken_over, where=condition)
         return statement.execution_options(preserve_rowcount=True)
 
 
-_WAKE = Upsert(claims, ("registry", "repository"), ("due",), raising={"wakes": claims.c.wakes + 1})
+_WAKE = Upsert(claims, ("registry", "repository"), (), earliest=("due",), raising={"wakes": claims.c.wakes + 1})
 _PING = Upsert(counters, ("name",), (), raising={"value": counters.c.value + 1})
 
 
@@ -72,7 +78,7 @@ def next_sequence(connection: Connection) -> int:
 
 
 def wake(connection: Connection, registry: str, repository: str, now: datetime) -> None:
-    """Make a repository due now, whoever holds it."""
+    """Make a repository due now, whoever holds it. One that was due already keeps its turn."""
     _WAKE(connection, {"registry": registry, "repository": repository, "due": now, "wakes": 1, "token": 0})
 
 

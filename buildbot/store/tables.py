@@ -143,6 +143,8 @@ builds = Table(
     Column("quay_id", Text),
     Column("seen", Text, nullable=False),
     Column("finished_at", UtcTime),
+    Column("line", Text),
+    Column("delivery", Text),
 )
 _unfinished = builds.c.finished_at.is_(None)
 Index(
@@ -162,7 +164,17 @@ Index(
     sqlite_where=_unfinished,
     postgresql_where=_unfinished,
 )
+_in_line = builds.c.line.is_not(None)
+Index(
+    "builds_in_line",
+    builds.c.registry,
+    builds.c.repository,
+    builds.c.seq,
+    sqlite_where=_in_line,
+    postgresql_where=_in_line,
+)
 Index("builds_by_end", builds.c.finished_at)
+Index("builds_of_delivery", builds.c.forge, builds.c.delivery)
 Index("builds_of_repository", builds.c.registry, builds.c.repository, builds.c.seq)
 
 steps = Table(
@@ -186,7 +198,18 @@ claims = Table(
     Column("due", UtcTime),
     Column("wakes", BigInteger, nullable=False, default=0),
     Column("typical_seconds", Double),
+    Column("served", UtcTime),
     Index("claims_by_due", "due"),
+)
+
+full_queues = Table(
+    "full_queues",
+    metadata,
+    Column("registry", Text, primary_key=True),
+    Column("namespace", Text, primary_key=True),
+    Column("because", Text, nullable=False),
+    Column("until", UtcTime, nullable=False),
+    Column("failures", Integer, nullable=False),
 )
 
 strays = Table(

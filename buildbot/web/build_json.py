@@ -80,6 +80,7 @@ def _seen(build: Build) -> dict[str, object]:
         "is_final": build.is_final,
         "description": describe(build),
         "because": seen.because,
+        "line": {"for": str(seen.line), "place": seen.place} if seen.line else None,
         "created_at": build.created_at.isoformat(),
         "finished_at": _time(seen.finished_at),
         "goal": _goal(build.goal),

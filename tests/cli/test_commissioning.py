@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -73,7 +74,8 @@ async def test_what_cannot_be_started_is_refused_with_the_reason(
 @pytest.mark.parametrize("kind", WORLDS, ids=lambda kind: kind.name)
 async def test_a_build_is_planned_at_every_forge_as_its_push_would_have_been(kind: type[Any]) -> None:
     sandbox = kind.new_sandbox()
-    rule = Rule("api", kind.name, "acme/api", "quay", "acme/api", branches=("main",), can_relay=True)
+    quiet = timedelta(minutes=5)
+    rule = Rule("api", kind.name, "acme/api", "quay", "acme/api", ("main",), can_relay=True, quiet_period=quiet)
     config = ForgeConfig(kind.name, ForgeKind(kind.name), sandbox.url, sandbox.api_url, (), "t", None, None, 60)
     async with httpx.AsyncClient(transport=httpx.ASGITransport(sandbox.app)) as client:
         world: ForgeWorld = kind(client, sandbox)
@@ -84,7 +86,7 @@ async def test_a_build_is_planned_at_every_forge_as_its_push_would_have_been(kin
     assert isinstance(as_pushed, Planned)
     assert asked.commit == pushed.commit
     assert replace(asked.request, is_dockerfile_in_doubt=False) == replace(
-        as_pushed.request, is_dockerfile_in_doubt=False
+        as_pushed.request, is_dockerfile_in_doubt=False, quiet_period=timedelta()
     )
     assert (asked.source.repository_id, plan.notes) == (pushed.source.repository_id, ())
 

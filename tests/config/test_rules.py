@@ -37,6 +37,7 @@ def test_every_key_of_a_rule_is_read() -> None:
         status_context='"ci/{rule}"',
         pull_robot='"acme+puller"',
         timeout='"90m"',
+        quiet_period='"30s"',
     )
     assert (made.tags, made.paths) == (("v*",), ("src/**", "!**/*.md"))
     assert made.image_tags == ("{tag}", "{default_branch?latest}")
@@ -47,6 +48,7 @@ def test_every_key_of_a_rule_is_read() -> None:
     )
     assert (made.supersede, made.status_context) == (Supersede.QUEUED, "ci/{rule}")
     assert (made.pull_robot, made.timeout) == ("acme+puller", timedelta(minutes=90))
+    assert made.quiet_period == timedelta(seconds=30)
 
 
 @pytest.mark.parametrize("context", [".", "./", "./.", "a/.."])
@@ -156,6 +158,7 @@ def test_a_reference_has_to_be_clear(source: str, repository: str, key: str, fra
         ("status_context", '"quay/{rul}"', "", "did you mean rule?"),
         ("pull_robot", '"puller"', "", "full name of a robot account"),
         ("timeout", '"0s"', "", "no time at all"),
+        ("quiet_period", '"25h"', "", "from 0s to 1d"),
         ("timeout", "3600", "", "must be text in quotes"),
         ("imagetags", "[]", "", "did you mean image_tags?"),
         ("token", '"x"', "", "belongs to [forges.github]"),

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from buildbot.config import read
+from buildbot.domain.places import Caps
 from tests.config.files import ENVIRON, FORGE, GOOD, REGISTRY, RULE, good, only_mistake, registry
 
 
@@ -145,6 +146,9 @@ def test_a_registry_is_read_with_its_limits() -> None:
         ({"polls_per_second": "inf"}, ".polls_per_second", "out of bounds"),
         ({"polls_per_second": '"5"'}, ".polls_per_second", "must be a number, as in polls_per_second = 5"),
         ({"request_timeout": '"1h"'}, ".request_timeout", "from 0.1s to 10m"),
+        ({"max_builds": "-1"}, ".max_builds", "from 0 to 100000"),
+        ({"max_builds": '"5"'}, ".max_builds", "must be a whole number"),
+        ({"max_builds_per_namespace": "1.5"}, ".max_builds_per_namespace", "must be a whole number"),
         ({"build_timeout": '"1s"'}, ".build_timeout", "is shorter than poll_interval (5s)"),
         ({"give_up_after": '"20s"'}, ".give_up_after", "is shorter than settle_time (30s)"),
         ({"writes_per_minute": "5"}, ".writes_per_minute", "it belongs to [forges.github]"),
@@ -169,3 +173,9 @@ def test_keys_may_be_written_in_any_way_that_toml_knows() -> None:
     mistake = only_mistake(forges + registries + RULE)
     assert (mistake.line, mistake.key) == (3, "registries.quay.token")
     assert good(forges + REGISTRY + RULE).forges == good(FORGE + REGISTRY + RULE).forges
+
+
+def test_caps_are_any_number_unless_they_are_given() -> None:
+    assert not good(registry()).registries["quay"].caps
+    given = good(registry(max_builds="20", max_builds_per_namespace="5")).registries["quay"].caps
+    assert given == Caps(20, 5)

@@ -13,7 +13,17 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from random import Random
 
-from buildbot.domain.build import Build, BuildId, BuildPhase, BuildRequest, CancelReason, Goal, GoalKind, LogDigest
+from buildbot.domain.build import (
+    Build,
+    BuildId,
+    BuildPhase,
+    BuildRequest,
+    CancelReason,
+    Goal,
+    GoalKind,
+    LogDigest,
+    WaitingLine,
+)
 from buildbot.domain.history import Late, Move, Next, Repetition, place
 from buildbot.domain.lifecycle import (
     Absent,
@@ -30,10 +40,13 @@ from buildbot.domain.lifecycle import (
     GiveUp,
     Hold,
     Holder,
+    InLine,
     Limits,
     Outcome,
     PhaseRead,
     PollBuild,
+    QueueFull,
+    Quiet,
     RequestBuild,
     ResolveCommit,
     Rest,
@@ -43,6 +56,7 @@ from buildbot.domain.lifecycle import (
     decide,
     evolve,
 )
+from buildbot.domain.places import IN_FLIGHT, Caps, Traffic, Waiter, seat
 from buildbot.domain.push import Source
 from tests.domain.quay_model import COURSE, OVER, Attempt, Course, QuayBuild, QuayModel
 
@@ -80,6 +94,9 @@ class Mood:
     late_beyond_settle: bool
     tells_push_times: bool
     limits: Limits
+    cap: int = 0
+    full: float = 0.0
+    quiet_period: timedelta = timedelta()
 
 
 @dataclass(frozen=True)
@@ -115,6 +132,13 @@ def draw_mood(rng: Random) -> Mood:
         tells_push_times=rng.random() < 0.8,
         limits=limits,
     )
+
+
+def with_order(rng: Random, mood: Mood) -> Mood:
+    """The mood of a run in which builds may have to wait before they are asked for; drawn apart, so that a seed stays
+    what it was."""
+    quiet_period = timedelta(seconds=rng.choice([0, 0, 30, 600]))
+    return replace(mood, cap=rng.choice([0, 0, 1, 2]), full=rng.choice([0, 0.3]), quiet_period=quiet_period)
 
 
 def draw_course(rng: Random, mood: Mood) -> Course:
@@ -159,10 +183,14 @@ class Driver:
 
     seed: int
     sabotage: Sabotage = field(default_factory=Sabotage)
+    has_order: bool = True
 
     def __post_init__(self) -> None:
         self.rng = Random(self.seed)
-        self.mood = draw_mood(self.rng)
+        mood = draw_mood(self.rng)
+        self.mood = with_order(Random(f"order {self.seed}"), mood) if self.has_order else mood
+        self.luck = Random(f"luck {self.seed}")
+        self.waits: set[str] = set()
         self.quay = QuayModel(self.rng)
         self.quay.is_bound = self._is_bound
         self.rows: dict[BuildId, Build] = {}
@@ -233,6 +261,7 @@ class Driver:
         request = BuildRequest("api", "quay", "acme/api", tags, "https://x/{sha}", "/r", "/r/Dockerfile", "quay/api")
         is_tag_object = self.rng.random() < 0.2
         commit = None if is_tag_object else push.after
+        request = replace(request, quiet_period=self.mood.quiet_period)
         planned = request if commit is None else request.for_commit(commit)
         key, now = BuildId(f"b{seq}"), moment(self.quay.now)
         build = Build(key, seq, SOURCE, push.ref, commit, push.after, planned, now, goal, position=placed.position)
@@ -269,9 +298,33 @@ class Driver:
                 return self.quay.now + 30
             case Wait(until):
                 return (until - EPOCH).total_seconds() if until else self.quay.now + 5
+            case Quiet(until):
+                self._act(row, action)
+                return (until - EPOCH).total_seconds()
+            case RequestBuild() if place := self._place(row):
+                self.waits.add(place.line)
+                self._save(evolve(row, action, place, self._scene(row)))
+                return self.quay.now + 10
             case _:
                 self._act(row, action)
                 return self.quay.now + (10 if isinstance(action, Hold) else 0)
+
+    def _place(self, row: Build) -> InLine | None:
+        """Where the build has to wait, if it has to: what the store tells."""
+        if not self.mood.cap:
+            return None
+        line = {
+            other.id: other for other in self.rows.values() if other.seen.line and other.goal.kind is GoalKind.BUILD
+        }
+        waiters = [Waiter(one.id, one.request.repository, one.seq) for one in (line | {row.id: row}).values()]
+        in_flight = sum(other.seen.phase in IN_FLIGHT for other in self.rows.values())
+        traffic = Traffic({row.request.repository: in_flight})
+        return seat(waiters, traffic, Caps(self.mood.cap), moment(self.quay.now)).waiting.get(row.id)
+
+    def _check_cap(self) -> None:
+        in_flight = [row.id for row in self.rows.values() if row.seen.phase in IN_FLIGHT]
+        if 0 < self.mood.cap < len(in_flight):
+            self.quay.defects.append(f"{in_flight} were in flight at once, and the cap is {self.mood.cap}")
 
     def _scene(self, row: Build) -> Scene:
         since = self._watched.setdefault(row.id, self.quay.now)
@@ -295,6 +348,8 @@ class Driver:
         begun = begin(row, action, moment(self.quay.now))
         if begun is not row and not self.sabotage.forgets_intent:
             self._save(begun)
+            if isinstance(action, RequestBuild):
+                self._check_cap()
         self._may_crash()
         outcome = self._call(begun, action)
         self._watched[row.id] = self.quay.now
@@ -326,7 +381,7 @@ class Driver:
     # ── calls ──
 
     def _call(self, build: Build, action: Action) -> Outcome | None:
-        if isinstance(action, Hold | Drop | GiveUp):
+        if isinstance(action, Hold | Quiet | Drop | GiveUp):
             return None
         if self.quay.now < self.down_until and not isinstance(action, ResolveCommit):
             return Blocked("Quay is unreachable", moment(self.quay.now + 10))
@@ -371,6 +426,9 @@ class Driver:
             self.quay.defects.append(f"{build.id} was asked for while a stray could still write its tags")
         if self.rng.random() < self.mood.refused / 5:
             return Failed(Failure.REFUSED, "400: no")
+        if self.quay.now < CHAOS_ENDS and self.luck.random() < self.mood.full:
+            self.waits.add(WaitingLine.QUEUE)
+            return QueueFull("Quay's queue is full", moment(self.quay.now + 20))
         course, tags, attempt = draw_course(self.rng, self.mood), build.request.image_tags, build.seen.attempt
 
         def post() -> QuayBuild:

@@ -11,7 +11,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from buildbot.domain.build import Build, BuildId, CancelReason, Comparison, Goal, GoalKind
-from buildbot.domain.decision import Decision, LastPlan, NewBuild, Standing, Unfinished, Verdict, judge, replaced_by
+from buildbot.domain.decision import (
+    Decision,
+    LastPlan,
+    NewBuild,
+    Standing,
+    Unfinished,
+    Verdict,
+    judge,
+    judge_again,
+    replaced_by,
+)
 from buildbot.domain.history import Move
 from buildbot.domain.push import Archive, PushEvent, Source
 from buildbot.domain.rule import Rule, Supersede
@@ -465,3 +475,39 @@ def test_the_deliveries_of_what_a_sweep_took_together_build_nothing_more_of_its_
     assert not [
         tag for build in first.builds if build.goal == Goal() for tag in build.request.image_tags if tag == "main"
     ]
+
+
+# ── judged again ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_push_that_is_known_is_judged_where_it_has_always_stood() -> None:
+    known = Standing(moves(("a", "b"), ("b", "c"), ("c", "d")))
+    verdict = judge_again(push("b", "c", at=None, pushed_at=None), replace(known, moves=known.moves[:2]), [API])
+    assert (verdict.decision, verdict.move) == (Decision.PLANNED, known.moves[1])
+    assert [build.goal for build in verdict.builds] == [Goal()]
+
+
+def test_what_came_after_it_supersedes_it_as_ever() -> None:
+    times = moves(("a", "b"), ("b", "c"), at=(1, 2))
+    standing = Standing(times, {"api": LastPlan(2.0, sha("c"), ("main",))})
+    (build,) = judge_again(push("a", "b", at=1), standing, [API]).builds
+    assert build.goal == SUPERSEDED
+
+
+@pytest.mark.parametrize(("first", "is_built"), [("x", True), ("a", False)], ids=["gap", "no gap"])
+def test_path_filters_apply_as_they_did(first: str, *, is_built: bool) -> None:
+    standing = Standing(moves((None, first), ("a", "b"), at=(1, 2)))
+    verdict = judge_again(push("a", "b", at=2, changed_paths=("src/a.py",), forced=False), standing, [DOCS])
+    assert bool(verdict.builds) == is_built
+
+
+def test_a_push_that_was_never_placed_is_judged_as_one_that_arrives_now() -> None:
+    standing = Standing(moves(("b", "c")))
+    again, first = (judged(push("a", "b"), standing, [API]) for judged in (judge_again, judge))
+    assert again == first
+    assert again.move is not None
+
+
+def test_a_deletion_is_not_judged_again() -> None:
+    verdict = judge_again(push("a", None), Standing(moves(("a", "b"))), [API])
+    assert (verdict.decision, verdict.builds, verdict.move) == (Decision.IGNORED, (), None)

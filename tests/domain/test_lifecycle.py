@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from itertools import product
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from buildbot.domain.build import (
     GoalKind,
     LogDigest,
     Seen,
+    WaitingLine,
 )
 from buildbot.domain.lifecycle import (
     CANCELLABLE,
@@ -43,11 +45,14 @@ from buildbot.domain.lifecycle import (
     GiveUp,
     Hold,
     Holder,
+    InLine,
     Limits,
     Outcome,
     PathsCompared,
     PhaseRead,
     PollBuild,
+    QueueFull,
+    Quiet,
     RequestBuild,
     ResolveCommit,
     Rest,
@@ -747,16 +752,117 @@ def test_a_commit_that_cannot_be_resolved_ends_a_build_only_when_it_never_can(ki
 def test_waiting_for_a_tag_is_told_and_costs_no_patience() -> None:
     build = a_build(planned(unaccepted_since=ago(hours=20)))
     held = evolve(build, Hold(OLDER), None, SCENE)
-    assert (held.seen.because, held.seen.unaccepted_since) == ("waits for build b0", NOW)
+    assert held.seen.because == "waits for build b0"
+    days_later = replace(SCENE, now=in_(days=3))
+    assert decide(held, days_later) == RequestBuild()
+    assert begin(held, RequestBuild(), days_later.now).seen.unaccepted_since == days_later.now
 
 
-def test_waiting_for_the_same_tag_writes_nothing_new_for_a_minute() -> None:
+def test_waiting_for_the_same_tag_writes_nothing_new() -> None:
     held = evolve(a_build(), Hold(OLDER), None, SCENE)
-    assert evolve(held, Hold(OLDER), None, replace(SCENE, now=in_(seconds=59))) is held
-    later = evolve(held, Hold(OLDER), None, replace(SCENE, now=in_(seconds=60)))
-    assert later.seen.unaccepted_since == in_(seconds=60)
+    assert evolve(held, Hold(OLDER), None, replace(SCENE, now=in_(hours=1))) == held
     other = evolve(held, Hold(Holder(("main",), "build b9")), None, SCENE)
     assert other.seen.because == "waits for build b9"
+
+
+# ── quiet, and standing in line ──────────────────────────────────────────────────────────────────────────────────────
+
+QUIET = replace(a_build(), request=replace(REQUEST, quiet_period=timedelta(minutes=2)))
+IN_PLACE = InLine(WaitingLine.PLACE, 3)
+IN_QUEUE = InLine(WaitingLine.QUEUE, 2, "Quay's queue is full (no)")
+
+
+@pytest.mark.parametrize(
+    ("now", "action"),
+    [(NOW, Quiet(in_(minutes=1))), (in_(seconds=59), Quiet(in_(minutes=1))), (in_(minutes=1), RequestBuild())],
+)
+def test_a_build_is_asked_for_when_its_push_is_as_old_as_the_quiet_period(now: datetime, action: Action) -> None:
+    assert decide(QUIET, replace(SCENE, now=now)) == action
+
+
+def test_waiting_for_quiet_says_until_when_and_costs_no_patience() -> None:
+    waiting = evolve(QUIET, Quiet(in_(minutes=1)), None, SCENE)
+    assert (waiting.seen.phase, waiting.seen.because) == (P.PLANNED, "waits for quiet until 12:01:00 UTC")
+    assert decide(waiting, replace(SCENE, now=in_(days=3))) == RequestBuild()
+
+
+def test_a_push_that_is_superseded_before_it_was_quiet_is_dropped_without_a_call() -> None:
+    assert decide(replace(QUIET, goal=SUPERSEDED), SCENE) == Drop(CancelReason.SUPERSEDED, "9f8e7d6")
+
+
+def test_without_a_place_a_build_stays_planned_and_says_where_it_stands() -> None:
+    seen = evolve(a_build(), RequestBuild(), IN_PLACE, SCENE).seen
+    assert (seen.phase, seen.because, seen.line, seen.place) == (
+        P.PLANNED,
+        "waits for a free place",
+        WaitingLine.PLACE,
+        3,
+    )
+    assert seen.attempt == 0
+
+
+def test_waiting_for_a_place_costs_no_patience_but_waiting_for_quays_queue_does() -> None:
+    later = replace(SCENE, now=in_(hours=24))
+    assert decide(evolve(a_build(), RequestBuild(), IN_PLACE, SCENE), later) == RequestBuild()
+    behind = evolve(a_build(planned(unaccepted_since=NOW)), RequestBuild(), IN_QUEUE, SCENE)
+    assert decide(behind, later) == GiveUp("Quay did not take the build for 24 h: Quay's queue is full (no)")
+
+
+def test_patience_begins_when_the_line_is_quays_and_no_longer_ours() -> None:
+    behind = evolve(
+        evolve(a_build(), RequestBuild(), IN_PLACE, SCENE), RequestBuild(), IN_QUEUE, replace(SCENE, now=in_(days=2))
+    )
+    assert (behind.seen.unaccepted_since, behind.seen.is_held) == (in_(days=2), False)
+
+
+@pytest.mark.parametrize(
+    ("told", "place", "is_told"),
+    [
+        (3, 2, True),
+        (3, 3, False),
+        (11, 10, True),
+        (100, 99, False),
+        (100, 76, False),
+        (100, 75, True),
+        (100, 130, True),
+    ],
+)
+def test_far_back_in_line_a_place_is_told_anew_only_when_it_has_changed_by_a_quarter(
+    told: int, place: int, *, is_told: bool
+) -> None:
+    waiting = evolve(a_build(), RequestBuild(), replace(IN_PLACE, place=told), SCENE)
+    assert (evolve(waiting, RequestBuild(), replace(IN_PLACE, place=place), SCENE) != waiting) == is_told
+
+
+def test_a_full_queue_takes_the_intent_back_and_puts_the_build_in_line() -> None:
+    begun = begin(a_build(), RequestBuild(), NOW)
+    seen = evolve(begun, RequestBuild(), QueueFull("Quay's queue is full (no)"), SCENE).seen
+    assert (seen.phase, seen.attempt, seen.failures) == (P.PLANNED, 0, 1)
+    assert (seen.because, seen.line, seen.place) == ("Quay's queue is full (no)", WaitingLine.QUEUE, 1)
+
+
+@pytest.mark.parametrize("given", [IN_PLACE, IN_QUEUE], ids=["place", "queue"])
+@pytest.mark.parametrize(
+    "leave",
+    [
+        lambda build: begin(build, RequestBuild(), NOW),
+        lambda build: evolve(build, Hold(OLDER), None, SCENE),
+        lambda build: evolve(build, Drop(CancelReason.DELETED, "branch main"), None, SCENE),
+        lambda build: evolve(begin(build, RequestBuild(), NOW), RequestBuild(), Blocked("away", in_(seconds=9)), SCENE),
+        lambda build: evolve(build, FindBuild(), Failed(Failure.UNANSWERED, "no answer"), SCENE),
+        lambda build: evolve(build, FindBuild(), Accepted("q1", NOW, (), PhaseRead("waiting")), SCENE),
+    ],
+    ids=["asked for", "held", "dropped", "blocked", "not found", "found"],
+)
+def test_a_build_that_no_longer_wants_a_place_has_left_the_line(given: InLine, leave: Callable[[Build], Build]) -> None:
+    seen = leave(evolve(a_build(), RequestBuild(), given, SCENE)).seen
+    assert (seen.line, seen.place, seen.is_held and seen.because.startswith("waits for a free")) == (None, 0, False)
+
+
+def test_a_look_at_quay_changes_nothing_about_where_a_build_stands() -> None:
+    waiting = evolve(a_build(planned(attempt=1)), RequestBuild(), IN_PLACE, SCENE)
+    looked = evolve(waiting, FindBuild(), Absent(), SCENE).seen
+    assert (looked.because, looked.line, looked.place) == ("waits for a free place", WaitingLine.PLACE, 3)
 
 
 def test_a_dropped_build_is_cancelled_and_a_given_up_one_errored() -> None:

@@ -296,3 +296,9 @@ def test_whatever_the_ref_a_request_is_legal_once_its_commit_is_known(
         assert all(0 < len(tag) <= 127 and tag[0] not in ".-" for tag in request.image_tags)
         assert len(set(request.image_tags)) == len(request.image_tags)
         assert request.dockerfile_path.startswith(f"{request.context}/")
+
+
+@pytest.mark.parametrize(("ref", "quiet"), [("refs/heads/main", timedelta(minutes=1)), ("refs/tags/v1", timedelta())])
+def test_branches_are_waited_for_to_be_quiet_and_git_tags_are_not(ref: str, quiet: timedelta) -> None:
+    rule = replace(RULE, quiet_period=timedelta(minutes=1))
+    assert _request(replace(PUSH, ref=ref), rule).quiet_period == quiet

@@ -11,7 +11,7 @@ from collections import Counter
 
 import pytest
 
-from buildbot.domain.build import BuildPhase
+from buildbot.domain.build import Build, BuildPhase, WaitingLine
 from tests.domain.simulation import Driver, Sabotage
 
 RUNS = int(os.environ.get("BUILDBOT_SIMULATIONS", "3000"))
@@ -24,7 +24,7 @@ def defects_of(seeds: range, sabotage: Sabotage) -> dict[int, list[str]]:
 
 
 def complains(seed: int, sabotage: Sabotage, complaint: str) -> bool:
-    return any(complaint in defect for defect in Driver(seed, sabotage).run())
+    return any(complaint in defect for defect in Driver(seed, sabotage, has_order=False).run())
 
 
 @pytest.mark.parametrize("part", range(PARTS))
@@ -59,7 +59,7 @@ def test_a_machine_that_skips_a_rule_is_caught(sabotage: Sabotage, complaint: st
     ],
 )
 def test_a_run_that_once_went_wrong_goes_right(seed: int) -> None:
-    assert Driver(seed).run() == []
+    assert Driver(seed, has_order=False).run() == []
 
 
 def test_the_runs_reach_every_ending() -> None:
@@ -76,3 +76,10 @@ def test_the_runs_reach_every_ending() -> None:
     assert any(row.seen.ended for row in rows), "no build was starved and asked for again"
     assert any(driver.strays for driver in drivers), "no build landed after all hope"
     assert any(row.seen.attempt > 2 for row in rows), "no request was lost twice"
+    assert {line for driver in drivers for line in driver.waits} == set(WaitingLine)
+    assert any(_was_dropped_in_quiet(row) for row in rows), "no burst of pushes became one build"
+
+
+def _was_dropped_in_quiet(row: Build) -> bool:
+    ended, quiet = row.seen.finished_at, row.request.quiet_period
+    return bool(quiet and ended and not row.seen.attempt and ended < row.created_at + quiet)

@@ -10,7 +10,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from buildbot.domain.build import Build, BuildId, BuildPhase, BuildRequest, CancelReason, Delete, DeleteState, Seen
+from buildbot.domain.build import (
+    Build,
+    BuildId,
+    BuildPhase,
+    BuildRequest,
+    CancelReason,
+    Delete,
+    DeleteState,
+    Seen,
+    WaitingLine,
+)
 from buildbot.domain.lifecycle import end
 from buildbot.domain.push import Source
 from buildbot.domain.status import (
@@ -24,6 +34,7 @@ from buildbot.domain.status import (
     cut,
     describe,
     next_post,
+    ordinal,
     status_of,
 )
 
@@ -80,6 +91,18 @@ def tagged(build: Build, *image_tags: str, ref: str = "refs/heads/main") -> Buil
         (
             seen(P.PLANNED, because="waits for the build of 0a0b0c0, which still writes main"),
             "Waits for the build of 0a0b0c0, which still writes main (main)",
+        ),
+        (
+            seen(P.PLANNED, because="waits for a free place", line=WaitingLine.PLACE, place=3),
+            "Waits for a free place: 3rd in line (main)",
+        ),
+        (
+            seen(P.PLANNED, because="Quay's queue is full (no)", line=WaitingLine.QUEUE, place=1),
+            "Quay's queue is full (no), 1st in line (main)",
+        ),
+        (
+            seen(P.PLANNED, because="x" * 200, line=WaitingLine.QUEUE, place=1),
+            f"X{'x' * 118}…, 1st in line (main)",
         ),
         (seen(P.PLANNED, because="Quay refuses the token"), "Quay refuses the token (main)"),
         (seen(P.REQUESTING, because="timed out after 20 s"), "Timed out after 20 s (main)"),
@@ -151,6 +174,25 @@ def test_a_status_names_its_ref_where_no_image_tag_does(build: Build, words: str
 def test_a_ref_is_never_spelled_in_another_way(phase: BuildPhase) -> None:
     build = seen(phase, because="x", silent_since=None if phase is P.PLANNED else NOW)
     assert "Main" not in text(build)
+
+
+@pytest.mark.parametrize(
+    ("number", "word"),
+    [
+        (1, "1st"),
+        (2, "2nd"),
+        (3, "3rd"),
+        (4, "4th"),
+        (11, "11th"),
+        (12, "12th"),
+        (13, "13th"),
+        (21, "21st"),
+        (111, "111th"),
+        (1022, "1022nd"),
+    ],
+)
+def test_a_place_is_spelled_as_people_do(number: int, word: str) -> None:
+    assert ordinal(number) == word
 
 
 def test_a_warning_is_told_however_long_the_rest_is() -> None:

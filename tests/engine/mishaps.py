@@ -8,6 +8,7 @@ from datetime import timedelta
 from random import Random
 
 from buildbot.domain.lifecycle import Limits
+from buildbot.domain.places import ANY_NUMBER, Caps
 from buildbot.domain.rule import Rule, Supersede
 from buildbot.sandbox.quay_builds import Build as QuayBuild
 from buildbot.sandbox.quay_courses import COURSES, PHASE, Attempt, Course, Step, slow
@@ -35,6 +36,7 @@ class Sabotage:
     drops_strays: bool = False
     forgets_wakes: bool = False
     trusts_stale_posts: bool = False
+    ignores_caps: bool = False
 
 
 @dataclass(frozen=True)
@@ -55,6 +57,9 @@ class Mood:
     is_slow_to_show_commits: bool
     chaos_ends: float
     limits: Limits
+    caps: Caps = ANY_NUMBER
+    quay_takes: int | None = None
+    quiet_period: timedelta = timedelta()
 
 
 @dataclass(frozen=True)
@@ -94,16 +99,29 @@ def draw_mood(rng: Random) -> Mood:
     )
 
 
+def with_order(rng: Random, mood: Mood) -> Mood:
+    """The mood of a run in which builds may have to wait before they are asked for; drawn apart, so that a seed stays
+    what it was."""
+    return replace(
+        mood,
+        caps=rng.choice([Caps(), Caps(), Caps(1), Caps(2), Caps(0, 1), Caps(2, 1)]),
+        quay_takes=rng.choice([None, None, None, 1, 2]),
+        quiet_period=timedelta(seconds=rng.choice([0, 0, 10, 120])),
+    )
+
+
 def mood_that_shows(sabotage: Sabotage, mood: Mood) -> Mood:
     """The mood, in which what was taken away would be missed soon."""
     if sabotage.drops_strays:
         return replace(mood, late_beyond_settle=True, lost=0.5, refused=0.8)
+    if sabotage.ignores_caps:
+        return replace(mood, caps=Caps(1))
     if sabotage.ignores_fencing:
         return replace(mood, stall=0.1, processes=2)
     return mood
 
 
-def draw_rules(rng: Random) -> tuple[Rule, ...]:
+def draw_rules(rng: Random, mood: Mood) -> tuple[Rule, ...]:
     """The rules of a run: one for everything, and some that share its image tags, its ref or its repository."""
     api = Rule(
         name="api",
@@ -115,6 +133,7 @@ def draw_rules(rng: Random) -> tuple[Rule, ...]:
         tags=("**",),
         image_tags=("{ref}", "sha-{short_sha}"),
         supersede=rng.choice([None, None, Supersede.QUEUED, Supersede.KEEP]),
+        quiet_period=mood.quiet_period,
     )
     latest = replace(api, name="edge", image_tags=("latest",), tags=(), supersede=rng.choice([None, Supersede.QUEUED]))
     rival = replace(api, name="rival", image_tags=("{ref}", "rival"))

@@ -14,7 +14,9 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, TypeVar, cast
 
 from buildbot.domain.build import Build, BuildId, BuildPhase
+from buildbot.domain.lifecycle import InLine
 from buildbot.domain.log import LogEntry
+from buildbot.domain.places import Caps
 from buildbot.domain.status import CommitStatus
 from buildbot.engine.build_loop import BuildLoop
 from buildbot.engine.pacing import Line, RegistryLine
@@ -72,7 +74,7 @@ class Process:
         forge = ForgeSite("github", cast("Forge", _Forge(self)), Line("github", sim.clock, minds_credential=False))
         settle = timedelta(seconds=0 if sim.sabotage.never_settles else SETTLE)
         line = RegistryLine("Quay", 5, sim.clock)
-        site = RegistrySite("quay", cast("Registry", _Quay(self)), line, sim.mood.limits, settle)
+        site = RegistrySite("quay", cast("Registry", _Quay(self)), line, sim.mood.limits, settle, sim.mood.caps)
         store = cast("Store", self.store)
         statuses = {"github": StatusSite(forge, 60)}
         current = Current(
@@ -164,11 +166,13 @@ class _Store:
         await self._process.boundary(may_stall=not is_status)
         return result
 
-    async def claim_repositories(self, owner: str, now: datetime, lease: timedelta, limit: int) -> tuple[Claim, ...]:
+    async def claim_repositories(
+        self, owner: str, now: datetime, lease: timedelta, limit: int, room: Mapping[str, int]
+    ) -> tuple[Claim, ...]:
         sim, sabotage = self._sim, self._sim.sabotage
 
         async def claim() -> tuple[Claim, ...]:
-            claims = await sim.store.claim_repositories(owner, now, lease, limit)
+            claims = await sim.store.claim_repositories(owner, now, lease, limit, room)
             sim.note_claims(claims)
             self.claimed_at |= {one.repository: sim.now for one in claims}
             return claims
@@ -181,17 +185,21 @@ class _Store:
             claims = tuple(replace(one, strays=()) for one in claims)
         return claims
 
-    async def save(self, claim: Claim, changes: Sequence[BuildChange], now: datetime) -> None:
+    async def save(
+        self, claim: Claim, changes: Sequence[BuildChange], now: datetime, caps: Caps
+    ) -> Mapping[BuildId, InLine]:
         sim = self._sim
+        caps = Caps() if sim.sabotage.ignores_caps else caps
         held, kept = self._held(claim), list(changes)
         if sim.sabotage.forgets_intent:
             kept = [change for change in changes if change.build.seen.phase is not BuildPhase.REQUESTING]
 
-        async def save() -> None:
-            await sim.store.save(held, kept, now)
-            sim.note_saved(claim, kept)
+        async def save() -> Mapping[BuildId, InLine]:
+            places = await sim.store.save(held, kept, now, caps)
+            sim.note_saved(claim, kept, places)
+            return places
 
-        await self._do(save)
+        return await self._do(save)
 
     async def save_strays(self, claim: Claim, strays: Sequence[Stray]) -> None:
         async def save() -> None:

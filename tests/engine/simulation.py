@@ -12,7 +12,7 @@ import shutil
 import sys
 import tempfile
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterator, MutableMapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, MutableMapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -24,9 +24,19 @@ from typing import Any, NamedTuple, TypeVar
 import httpx
 import structlog
 
-from buildbot.domain.build import Build, BuildId, CancelReason, Goal, GoalKind, read_mark
+from buildbot.domain.build import (
+    Build,
+    BuildId,
+    BuildPhase,
+    CancelReason,
+    Goal,
+    GoalKind,
+    WaitingLine,
+    read_mark,
+)
 from buildbot.domain.decision import Decision, judge
-from buildbot.domain.lifecycle import overlap
+from buildbot.domain.lifecycle import InLine, overlap
+from buildbot.domain.places import IN_FLIGHT
 from buildbot.domain.push import Archive, PushEvent, RefKind, Source, kind_of
 from buildbot.engine.pacing import Clock
 from buildbot.engine.wording import StatusWording
@@ -63,6 +73,7 @@ from tests.engine.mishaps import (
     draw_mood,
     draw_rules,
     mood_that_shows,
+    with_order,
 )
 from tests.engine.peeking import peeking
 from tests.engine.process import Died, Process
@@ -136,8 +147,9 @@ class Simulation:
         self._store_url = store_url
         self.sabotage = sabotage or Sabotage()
         self.rng = Random(seed)
-        self.mood = mood_that_shows(self.sabotage, draw_mood(self.rng))
-        self.rules = draw_rules(self.rng)
+        mood = with_order(Random(f"order {seed}"), draw_mood(self.rng))
+        self.mood = mood_that_shows(self.sabotage, mood)
+        self.rules = draw_rules(self.rng, self.mood)
         self.pushes = draw_pushes(self.rng)
         self.clock = Clock(lambda: EPOCH + timedelta(seconds=self.now), lambda: self.now)
         self.wording = StatusWording(PUBLIC_URL, {})
@@ -147,6 +159,7 @@ class Simulation:
         self.born_alive: dict[BuildId, bool] = {}
         self.defects: list[str] = []
         self.strays: set[str] = set()
+        self.waited: dict[BuildId, WaitingLine] = {}
         self.lawless: set[str] = set()
         self.cancelled_by_people: set[str] = set()
         self.deaths = 0
@@ -201,6 +214,8 @@ class Simulation:
         for name in ("acme/api", "acme/docs"):
             quay.add_repository(name)
         quay.grant("acme", "bot", "admin")
+        if self.mood.quay_takes is not None:
+            quay.limit_queue("acme", self.mood.quay_takes)
         quay.choose = self._born
         with SqlStore(self._store_url) as self.store, peeking(self._store_url) as self._peek:
             async with httpx.AsyncClient(transport=httpx.ASGITransport(app=quay.app)) as client:
@@ -403,12 +418,25 @@ class Simulation:
         follows = claim.builds[0].seen.quay_id if len(claim.builds) == 1 else None
         return follows is not None and self.quay.build(follows).phase in FINAL
 
-    def note_saved(self, claim: Claim, changes: Sequence[BuildChange]) -> None:
-        """The store has taken these."""
+    def note_saved(self, claim: Claim, changes: Sequence[BuildChange], places: Mapping[BuildId, InLine]) -> None:
+        """The store has taken these, except for those that found no place."""
         self._note_writer(claim)
+        self.waited |= {build: given.line for build, given in places.items()}
+        if any(
+            change.build.seen.phase is BuildPhase.REQUESTING and change.build.id not in places for change in changes
+        ):
+            self._check_caps(claim)
         for change in changes:
             if change.build.is_final:
                 self.ended_at.setdefault(change.build.id, self.now)
+
+    def _check_caps(self, claim: Claim) -> None:
+        in_flight = "SELECT count(*) FROM builds WHERE finished_at IS NULL AND phase IN (?, ?, ?)"
+        caps, taken = self.mood.caps, self._peek(in_flight, *sorted(IN_FLIGHT))
+        if 0 < caps.builds < taken or 0 < caps.per_namespace < taken:  # there is one namespace
+            self.defects.append(
+                f"{taken} builds were in flight under {caps} when {claim.repository} asked for one more"
+            )
 
     def note_strays(self, claim: Claim, strays: Sequence[Stray]) -> None:
         """The store knows these strays."""

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from buildbot.domain.build import BuildPhase, Delete
+from buildbot.domain.build import Build, BuildPhase, Delete, WaitingLine
 from tests.engine.mishaps import Sabotage
 from tests.engine.simulation import Simulation
 from tests.engine.verdict import judge_run, play
@@ -48,7 +48,15 @@ class Summary:
         self.met["second attempts"] += sum(row.seen.attempt > 1 for row in end.rows.values())
         self.met["refused cancels"] += sum(bool(one and one.refusal) for one in _deletes(sim))
         self.met["refused statuses"] += len(sim.forge.refused)
+        self.met["waits for a place"] += sum(line is WaitingLine.PLACE for line in sim.waited.values())
+        self.met["waits for Quay's queue"] += sum(line is WaitingLine.QUEUE for line in sim.waited.values())
+        self.met["dropped in quiet"] += sum(_was_dropped_in_quiet(row) for row in end.rows.values())
         self.met["rebuilds"] += sum(row.rebuild_of is not None for row in end.rows.values())
+
+
+def _was_dropped_in_quiet(row: Build) -> bool:
+    ended, quiet = row.seen.finished_at, row.request.quiet_period
+    return bool(quiet and ended and not row.seen.attempt and ended < row.created_at + quiet)
 
 
 def _deletes(sim: Simulation) -> list[Delete | None]:
@@ -96,6 +104,7 @@ def test_the_runs_meet_what_they_are_for(summary: Summary) -> None:
         pytest.param(Sabotage(ignores_fencing=True), "that was lost wrote something", 1, id="fencing"),
         pytest.param(Sabotage(drops_strays=True), "while a stray could still write", 49, id="strays"),
         pytest.param(Sabotage(forgets_wakes=True), "never ended", 33, id="wakes"),
+        pytest.param(Sabotage(ignores_caps=True), "builds were in flight under", 0, id="caps"),
         pytest.param(Sabotage(trusts_stale_posts=True), "and not", 51, id="newer-wishes"),
     ],
 )

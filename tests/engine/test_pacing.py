@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 import pytest
 from hypothesis import given
@@ -267,6 +268,22 @@ async def test_at_most_twenty_calls_of_work_are_in_flight(time: Turned) -> None:
     gate.set()
     await asyncio.gather(*calls)
     assert begun == WORK_IN_FLIGHT + 5
+
+
+async def test_calls_that_wait_take_turns_by_whose_they_are(time: Turned) -> None:
+    line, gate, begun = RegistryLine("quay", 5, time.clock()), asyncio.Event(), list[str]()
+
+    async def slowly(whose: str) -> None:
+        begun.append(whose)
+        await gate.wait()
+
+    many = [asyncio.create_task(line.work(partial(slowly, "many"), "many")) for _ in range(WORK_IN_FLIGHT + 9)]
+    await asyncio.sleep(0)
+    single = asyncio.create_task(line.work(partial(slowly, "single"), "single"))
+    await asyncio.sleep(0.01)
+    gate.set()
+    await asyncio.gather(*many, single)
+    assert begun.index("single") <= WORK_IN_FLIGHT + 1
 
 
 async def test_after_the_proxys_429_all_calls_share_five_a_second_for_a_minute(time: Turned) -> None:

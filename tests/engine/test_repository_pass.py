@@ -10,11 +10,13 @@ from typing import cast
 
 import pytest
 
-from buildbot.domain.build import Build, BuildId, BuildPhase, Seen, mark_of
-from buildbot.domain.lifecycle import Limits
+from buildbot.domain.build import Build, BuildId, BuildPhase, Seen, WaitingLine, mark_of
+from buildbot.domain.lifecycle import InLine, Limits
 from buildbot.domain.log import LogEntry
+from buildbot.domain.places import Caps
 from buildbot.domain.status import CommitStatus
 from buildbot.engine.pacing import POLL_BURST, Clock, RegistryLine
+from buildbot.engine.portions import MOST_REQUESTS
 from buildbot.engine.repository_pass import SLOW_LIST_SECONDS, Memory, RepositoryPass, Tools
 from buildbot.engine.setup import Setup
 from buildbot.engine.sites import RegistrySite
@@ -27,6 +29,7 @@ from buildbot.ports import (
     Registry,
     Store,
     Stray,
+    Throttled,
     Unanswered,
     Unavailable,
     Unreachable,
@@ -84,10 +87,16 @@ class FakeStore:
 
     saves: list[Sequence[BuildChange]] = field(default_factory=list)
     strays: list[Stray] = field(default_factory=list)
+    line: bool = False
 
-    async def save(self, _claim: Claim, changes: Sequence[BuildChange], _now: datetime) -> None:
+    async def save(
+        self, _claim: Claim, changes: Sequence[BuildChange], _now: datetime, _caps: Caps
+    ) -> Mapping[BuildId, InLine]:
         await asyncio.sleep(0)
-        self.saves.append(changes)
+        asking = [one for one in changes if self.line and one.build.seen.phase is BuildPhase.REQUESTING]
+        places = {one.build.id: InLine(WaitingLine.PLACE, at + 1) for at, one in enumerate(asking)}
+        self.saves.append([one for one in changes if one.build.id not in places])
+        return places
 
     async def save_strays(self, _claim: Claim, strays: Sequence[Stray]) -> None:
         self.strays.extend(strays)
@@ -352,3 +361,86 @@ async def test_a_superseded_build_is_cancelled_by_a_read_that_is_fresh() -> None
     await it.look()
     assert it.quay.calls == ["cancel q1"]
     assert (it.seen().phase, it.seen().because) == (BuildPhase.CANCELLED, "superseded by 9f8e7d6")
+
+
+# ── standing in line, quiet, portions ────────────────────────────────────────────────────────────────────────────────
+
+
+async def test_without_a_place_nothing_is_asked_and_the_build_says_where_it_stands() -> None:
+    it = World()
+    it.store.line = True
+    it.add(planned())
+    it.add(planned(), 2)
+    assert await it.look() == NOW + timedelta(minutes=1)
+    assert it.quay.calls == []
+    assert [it.seen(number).place for number in (1, 2)] == [1, 2]
+    assert it.store.told() == ["waits for a free place"]
+    assert it.store.statuses()[-1].description == "Waits for a free place: 1st in line (main)"
+    it.store.line = False
+    await it.look()
+    assert it.quay.calls == ["request", "request"]
+    assert it.store.told()[1:3] == ["asked Quay for the build", "requesting"]
+
+
+async def test_a_place_that_stays_the_same_is_not_written_down_again() -> None:
+    it = World()
+    it.store.line = True
+    it.add(planned())
+    await it.look()
+    saves = len([changes for changes in it.store.saves if changes])
+    it.seconds = 60
+    await it.look()
+    assert len([changes for changes in it.store.saves if changes]) == saves
+
+
+async def test_whoever_stands_behind_a_whole_portion_learns_it_too() -> None:
+    it = World()
+    it.store.line = True
+    count = MOST_REQUESTS + 3
+    for number in range(count):
+        it.add(planned(), number)
+    await it.look()
+    assert all(it.seen(number).because == "waits for a free place" for number in range(count))
+
+
+async def test_a_pass_asks_for_a_portion_and_comes_back_for_the_rest_at_once() -> None:
+    it = World()
+    for number in range(MOST_REQUESTS + 5):
+        it.add(planned(), number)
+    assert await it.look() == NOW
+    assert it.quay.calls == ["request"] * MOST_REQUESTS
+    await it.look()
+    assert it.quay.calls.count("request") == MOST_REQUESTS + 5
+
+
+async def test_a_full_queue_is_told_once_and_asked_without_a_word() -> None:
+    it = World()
+    it.add(planned())
+    it.quay.errors["request"] = Throttled("Quay's queue is full (no)")
+    for _ in range(3):
+        await it.look()
+    assert it.store.told() == ["asked Quay for the build", "requesting", "planned: Quay's queue is full (no)"]
+    assert (it.seen().phase, it.seen().line, it.seen().attempt) == (BuildPhase.PLANNED, WaitingLine.QUEUE, 0)
+
+
+async def test_a_build_that_waits_for_quiet_is_told_and_looked_at_when_it_is_over() -> None:
+    it = World()
+    build = it.add(planned())
+    quiet = replace(build.request, quiet_period=timedelta(minutes=2))
+    it.builds[ONE] = replace(build, request=quiet)
+    assert await it.look() == NOW + timedelta(minutes=1)
+    assert it.quay.calls == []
+    assert it.store.statuses()[-1].description == "Waits for quiet until 12:01:00 UTC (main)"
+    it.seconds = 60
+    await it.look()
+    assert it.quay.calls == ["request"]
+
+
+async def test_a_build_that_waits_for_quiet_holds_its_image_tags() -> None:
+    it = World()
+    build = it.add(planned(), tag="latest")
+    it.builds[ONE] = replace(build, request=replace(build.request, quiet_period=timedelta(hours=1)))
+    it.add(planned(), 2, tag="latest")
+    await it.look()
+    assert it.quay.calls == []
+    assert "which still writes latest" in it.seen(2).because

@@ -53,6 +53,41 @@ async def test_the_longest_due_goes_first_up_to_the_limit(world: World) -> None:
     assert (first.repository, second.repository) == ("acme/api", "acme/other")
 
 
+async def test_each_registry_has_room_of_its_own(world: World) -> None:
+    for registry in ("a", "b", "gone"):
+        for number in range(3):
+            rule = replace(API, name=f"{registry}{number}", registry=registry, repository=f"acme/{number}")
+            await world.push(None, "b", rules=(rule,), ref=f"refs/heads/{registry}{number}")
+    claims = await world.store.claim_repositories("one", world.now, LEASE, 2, {"a": 0, "b": 1})
+    assert sorted(claim.registry for claim in claims) == ["b", "gone", "gone"]
+
+
+async def test_one_that_is_woken_again_and_again_keeps_its_turn(world: World) -> None:
+    await world.push("a", "b", rules=(API,))
+    world.now += SECOND
+    await world.push("a", "b", rules=(OTHER,), ref="refs/heads/dev")
+    world.now += SECOND
+    await world.push("b", "c", rules=(API,))
+    (first,) = await world.store.claim_repositories("one", world.now, LEASE, 1)
+    assert first.repository == "acme/api"
+
+
+async def test_one_that_is_woken_while_it_is_held_comes_after_those_that_waited(world: World) -> None:
+    await world.push("a", "b", rules=(API,))
+    claim = await world.claim()
+    world.now += SECOND
+    await world.push("b", "c", rules=(API,))
+    await world.store.release(claim, None)
+    again = await world.claim()
+    world.now -= SECOND / 2
+    await world.push("a", "b", rules=(OTHER,), ref="refs/heads/dev")
+    world.now += SECOND / 2
+    await world.push("c", "d", rules=(API,))
+    await world.store.release(again, None)
+    (first,) = await world.store.claim_repositories("one", world.now, LEASE, 1)
+    assert first.repository == "acme/other"
+
+
 async def test_a_claim_holds_all_unfinished_builds_of_its_repository_oldest_first(world: World) -> None:
     ended = await world.end(await world.build("a", "b"))
     rules = (API, OTHER)

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from buildbot.domain.build import BuildId, BuildPhase, BuildRequest, CancelReason, Delete, DeleteState, LogDigest, Seen
+from buildbot.domain.push import Archive, PushEvent, Source
 from buildbot.domain.status import CommitStatus, Posted, StatusState
 from buildbot.store import codec
 
@@ -64,3 +65,30 @@ def test_a_request_of_a_version_that_knew_no_submodules_is_read_without_them() -
     assert codec._REQUEST.validate_json(written) == request
     asking = replace(request, submodules=True)
     assert codec._REQUEST.validate_json(codec._dump(codec._REQUEST, asking)) == asking
+
+
+def a_push(**more: object) -> PushEvent:
+    source = Source("github", "1", "acme/api", private=True, default_branch="main", html_url="https://github.com/x")
+    archive = Archive("https://x/{sha}.tar.gz", "api-{sha}", is_direct=False)
+    push = PushEvent(source, "refs/heads/main", "a" * 40, "b" * 40, "b" * 40, archive, NOW, forced=True)
+    return replace(push, **more)  # type: ignore[arg-type]
+
+
+@given(st.lists(st.builds(a_push, message=st.none() | st.text(), pusher=st.none() | texts), max_size=3).map(tuple))
+def test_pushes_are_read_back_whatever_is_in_them(pushes: tuple[PushEvent, ...]) -> None:
+    written = codec.pushes_text(pushes)
+    written.encode("ascii")
+    assert codec.read_pushes(written) == pushes
+
+
+def test_lone_surrogates_in_a_commit_message_are_kept() -> None:
+    push = a_push(message="half a \ud83d smile", changed_paths=("a", "b"), compare_url="https://x")
+    assert codec.read_pushes(codec.pushes_text((push,))) == (push,)
+
+
+def test_what_is_kept_of_a_push_is_bounded() -> None:
+    push = a_push(message="x" * 9000 + "[skip ci]", changed_paths=tuple(f"f{number}" for number in range(501)))
+    (kept,) = codec.read_pushes(codec.pushes_text((push,))) or ()
+    assert kept.changed_paths is None
+    assert len(kept.message or "") < 5100
+    assert kept.asks_to_skip == "[skip ci]"

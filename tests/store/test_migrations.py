@@ -11,7 +11,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Engine, create_engine, inspect, select
+from sqlalchemy import Engine, create_engine, inspect, select, text
 
 from buildbot.store.database import HEAD, MIGRATIONS
 from buildbot.store.sql_store import SqlStore
@@ -111,3 +111,31 @@ def test_a_migration_that_takes_something_away_or_wants_more_is_noticed() -> Non
     assert _breaks(before, {"builds": {"id": ("TEXT", False)}}) == ["builds.note"]
     assert _breaks(before, {"builds": before["builds"] | {"new": ("TEXT", False)}}) == ["builds.new"]
     assert _breaks(before, {"builds": before["builds"] | {"new": ("TEXT", True)}, "more": {}}) == []
+
+
+def test_builds_of_an_earlier_release_are_found_by_their_delivery(empty_url: str) -> None:
+    engine = create_engine(empty_url)
+    _upgrade(engine, "0005")
+    old = {
+        **dict.fromkeys(("id", "forge", "repository_id", "source", "ref", "rule", "registry", "repository"), "x"),
+        **dict.fromkeys(("request", "goal_kind", "goal_detail", "phase", "seen"), "x"),
+        "seq": 1,
+        "position": 1.0,
+        "created_at": "2026-01-01 00:00:00",
+        "about": '{"delivery": "d-1"}',
+    }
+    with engine.begin() as connection:
+        names = ", ".join(old)
+        connection.execute(text(f"INSERT INTO builds ({names}) VALUES (:{', :'.join(old)})"), old)  # noqa: S608
+    _upgrade(engine, "head")
+    with engine.connect() as connection:
+        assert connection.execute(text("SELECT delivery FROM builds")).scalar() == "d-1"
+    engine.dispose()
+
+
+def _upgrade(engine: Engine, revision: str) -> None:
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS))
+    with engine.begin() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, revision)

@@ -231,3 +231,10 @@ async def test_a_late_push_does_not_take_the_tags_of_a_commissioned_build(world:
     await world.commissioned(replace(request, image_tags=("main",)), "c")
     late = await world.push("a", "b", rules=(docs,), changed=("docs/x",))
     assert late.builds[0].goal == Goal(GoalKind.CANCEL, CancelReason.SUPERSEDED, "ccccccc")
+
+
+async def test_a_rebuild_does_not_wait_for_quiet(world: World) -> None:
+    slow = replace(API, quiet_period=timedelta(hours=1))
+    (old,) = (await world.push("a", "b", rules=(slow,))).builds
+    again = (await rebuild(world, old.id)).build
+    assert (old.request.quiet_period, again.request.quiet_period) == (timedelta(hours=1), timedelta())

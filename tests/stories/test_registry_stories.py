@@ -156,7 +156,7 @@ async def test_a_full_queue_is_waited_for(world: World) -> None:
     async with world.bot():
         pushed = await push(world)
         build = await world.until_build(pushed, lambda build: bool(build["because"]))
-        assert "Quay does not take the build of acme/api now: Maximum queued build rate" in build["description"]
+        assert "Quay's queue is full (Maximum queued build rate" in build["description"]
         world.quay.limit_queue("acme", 5)
         world.watch.forward(61)
         assert (await world.final_status(pushed.sha)).state == "success"

@@ -129,6 +129,17 @@ async def test_while_github_is_away_builds_go_on_and_only_their_ends_are_told_la
     assert [set(states(world, one)) for one in pushes] == [{"success"}] * 3
 
 
+async def test_a_status_that_the_forge_never_takes_is_given_up_after_a_day_and_says_so(world: World) -> None:
+    world.github.faults.fail(500, 100_000, on="/statuses/")
+    async with world.bot():
+        pushed = await push(world)
+        await ended(world, pushed)
+        await until(lambda: posts(world).count(500) >= 1)
+        world.watch.forward(86_401)
+        build = await world.until_build(pushed, lambda build: bool(build["status"]["stopped"]))
+        assert build["status"]["stopped"].startswith("not taken for 24 h: ")
+
+
 @pytest.mark.parametrize("fault", ["lose before", "lose after", "502", "nonsense"])
 async def test_a_status_whose_posting_fails_is_delivered_all_the_same(world: World, fault: str) -> None:
     faults = world.github.faults

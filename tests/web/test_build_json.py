@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from buildbot.domain.build import BuildId, BuildPhase, CancelReason, Delete, DeleteState, Goal, GoalKind
+from buildbot.domain.build import BuildId, BuildPhase, CancelReason, Delete, DeleteState, Goal, GoalKind, WaitingLine
 from buildbot.web.build_json import build_as_json
 from tests.web.builds import BEGINNING, COMMIT, ID, NOW, build, digest_of, story
 
@@ -17,7 +17,7 @@ KEYS = {
     *("status_context", "rebuild_of", "warning", "forge", "source", "source_url", "ref", "commit", "message", "pusher"),
     *("compare_url", "phase", "is_final", "description", "because", "created_at", "finished_at", "goal", "cancel"),
     *("attempt", "quay_id", "quay_phase", "quay_attempt", "page_url", "registry_url", "status", "steps"),
-    *("failed_step", "log_tail", "found_by"),
+    *("failed_step", "log_tail", "found_by", "line"),
 }
 
 
@@ -28,6 +28,12 @@ def test_every_build_has_every_key(phase: P) -> None:
     assert told["status"] is None
     assert (told["phase"], told["is_final"]) == (phase.value, phase.is_final)
     assert (told["finished_at"] is None) is not phase.is_final
+
+
+def test_a_build_in_line_says_for_what_and_in_which_place() -> None:
+    waiting = build()
+    waiting = replace(waiting, seen=replace(waiting.seen, line=WaitingLine.PLACE, place=3))
+    assert build_as_json(story(waiting))["line"] == {"for": "place", "place": 3}
 
 
 def test_a_build_is_told_whole() -> None:
