@@ -8,7 +8,7 @@ READY := $(VENV)/.ready
 
 # one after the other, also under `make -j`: the suites share two cores and the reader one terminal
 .NOTPARALLEL:
-.PHONY: help demo test lint types unit stories format clean
+.PHONY: help demo test lint types unit stories soak format clean
 
 help:            ## what can be made
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -39,6 +39,9 @@ unit: $(READY)   ## unit tests, architecture test, simulation, documentation
 
 stories: $(READY) ## stories through the front door, on the sandboxes
 	$(BIN)/pytest -q --numprocesses=4 tests/stories
+
+soak: $(READY)   ## chaos for as long as you like: make soak ARGS="--minutes 30 --seed 1 --store postgresql"
+	@$(BIN)/python -m tests.stories.soak $(ARGS)
 
 format: $(READY) ## rewrite the formatting
 	$(BIN)/ruff format .

@@ -40,11 +40,12 @@ INSTANCES = {"sqlite": 1, "postgresql": 2}
 IMAGES = ("acme/api", "acme/web", "acme/releases", "acme/tools")
 SPEED, CALM_SPEED = 120.0, 600.0
 MOMENTS_PER_SECOND, MOMENTS_IN_VAIN = 8.0, 4
-OPERATIONS = (None, "getRepoBuilds", "getRepoBuildStatus", "requestRepoBuild", "requestRepoBuild", "cancelRepoBuild")
+OPERATIONS = (None, "getRepoBuilds", "getRepoBuildStatus", *["requestRepoBuild"] * 4, "cancelRepoBuild")
 AT_QUAY = (
     Fault.LOSE_ANSWER,
     Fault.LOSE_ANSWER,
     Fault.LOSE_REQUEST,
+    Fault.LATE,
     Fault.LATE,
     Fault.SLOW,
     Fault.SERVER_ERROR,
@@ -270,4 +271,4 @@ async def supervised(one: Instance, dice: random.Random) -> AsyncIterator[None]:
             await keeping
         if one.is_running:
             one.thaw()
-            await one.stop()
+            await one.stop(within=READY_SECONDS)

@@ -20,7 +20,7 @@ from buildbot.sandbox.serving import listen
 from tests.stories.program import Program, assert_keeps_its_secrets, configure
 from tests.stories.world import World
 
-PATIENCE_SECONDS = 3.0
+PATIENCE_SECONDS = 8.0
 PASSED_ON = ("content-type", "x-github-event", "x-github-delivery", "x-hub-signature-256", "user-agent")
 
 

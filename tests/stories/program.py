@@ -71,11 +71,11 @@ class Program:
         await self.kill()
         await self.start()
 
-    async def stop(self, by: signal.Signals = signal.SIGTERM) -> int:
-        """Tell it to stop; its exit code."""
+    async def stop(self, by: signal.Signals = signal.SIGTERM, within: float = STOP_SECONDS) -> int:
+        """Tell it to stop, which may take it so many seconds; its exit code."""
         assert self.process is not None
         self.process.send_signal(by)
-        return await self.ended()
+        return await self.ended(within)
 
     async def ended(self, within: float | None = STOP_SECONDS) -> int:
         """Wait for its end, so many seconds at most; the exit code."""

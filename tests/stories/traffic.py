@@ -66,7 +66,8 @@ GITHUB_TIME = 60.0
 """Times faster than here, so that a second of GitHub's is soon over."""
 
 FATES = ("success",) * 6 + ("podman", "seterror", "fail-build", "no-archive", "second-attempt-succeeds", "slow")
-TAKEN, NOT_TAKEN = {200, 202}, {0, 502, 503, 504}
+FEW, LAST_TRIES = 4, 3
+TAKEN, NOT_TAKEN = {200, 202}, {0, 500, 502, 503, 504}
 
 
 @dataclass
@@ -188,13 +189,17 @@ class Traffic:
         return [one for one in self.github.hookshot.log if one.delivery.guid == delivery.guid]
 
     async def redeliver(self) -> None:
-        """Send again what was not taken; it has to be taken now."""
-        await asyncio.gather(*(self._redeliver(one) for told in self.pushes for one in told.push.deliveries))
+        """Send again what was not taken, and once more where a busy machine lets it wait; then it has to be taken."""
+        few = asyncio.Semaphore(FEW)
+        await asyncio.gather(*(self._redeliver(one, few) for told in self.pushes for one in told.push.deliveries))
 
-    async def _redeliver(self, delivery: Delivery) -> None:
-        if not self.is_taken(delivery):
-            self.counts["redeliveries"] += 1
-            await self._send(delivery)
+    async def _redeliver(self, delivery: Delivery, few: asyncio.Semaphore) -> None:
+        async with few:
+            for _ in range(LAST_TRIES):
+                if self.is_taken(delivery):
+                    return
+                self.counts["redeliveries"] += 1
+                await self._send(delivery)
         assert self.is_taken(delivery), f"a bot that is ready does not take this: {self._attempts(delivery)}"
 
     def start(self, doing: Awaitable[None]) -> None:
