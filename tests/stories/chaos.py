@@ -25,7 +25,7 @@ from buildbot.sandbox.quay_faults import Fault
 from buildbot.sandbox.serving import serving
 from tests.stories.fleet import Instance, RoundRobin, new_fleet
 from tests.stories.traffic import API, GITHUB_TIME, NOBODYS, RULES, TOOLS, Traffic
-from tests.stories.verdict import Defect, Kind, evidence, judge, owed
+from tests.stories.verdict import Defect, Evidence, Kind, evidence, judge, owed
 from tests.stories.world import SECRET, World, until
 
 LIMITS = """
@@ -69,6 +69,7 @@ class Chaos:
     robin: RoundRobin
     crash_database: Callable[[], Awaitable[None]] | None = None
     traffic: Traffic = field(init=False)
+    known: Evidence | None = None
 
     def __post_init__(self) -> None:
         self.dice = random.Random(self.seed)
@@ -108,7 +109,7 @@ class Chaos:
         """Let it come to rest, and judge. Whatever is still owed then is lost."""
         left = await self.until_at_rest()
         with self.world.open_store() as store:
-            known = await evidence(self.world, self.traffic.pushes, store)
+            self.known = known = await evidence(self.world, self.traffic.pushes, store)
         self.counts["builds"] = len(known.builds)
         self.counts["strays"] = sum(len(builds) - 1 for builds in known.at_quay.values())
         owing = [Defect(Kind.LOST, f"{what}: {', '.join(ids)}") for what, ids in left.items()]

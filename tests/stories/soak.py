@@ -2,8 +2,8 @@
 
 In rounds, each a world of its own with a seed of its own that ends with a verdict. So a defect is found within a minute
 of its cause, in a world that is small enough to be looked at, and its round can be played again alone
-(`--seed … --minutes 0`). What is needed to find it is kept: the database (SQLite), what every instance logged, what
-Quay was asked and what became of it.
+(`--seed … --minutes 0`). What is needed to find it is kept: the builds with their steps, what every instance logged,
+what was pushed and how it was answered, what Quay was asked and what became of it.
 """
 
 from __future__ import annotations
@@ -127,6 +127,8 @@ def keep(run: Chaos, folder: Path) -> None:
     """Write down what happened in a round."""
     for number, one in enumerate(run.fleet):
         (folder / f"instance-{number}.log").write_text("\n".join(one.lines))
+    if run.known:
+        (folder / "builds.txt").write_text("\n".join(str(story) for story in run.known.stories))
     quay = [
         {"id": build.id, "phase": build.phase, "archive": build.archive_url, "tags": build.tags, "log": build.log}
         for build in run.world.quay.builds
