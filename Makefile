@@ -9,7 +9,7 @@ BENCH := $(VENV)/.ready-for-bench
 
 # one after the other, also under `make -j`: the suites share two cores and the reader one terminal
 .NOTPARALLEL:
-.PHONY: help demo test lint types unit stories bench format clean
+.PHONY: help demo test lint types unit stories soak bench format clean
 
 help:            ## what can be made
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -48,6 +48,9 @@ stories: $(READY) ## stories through the front door, on the sandboxes
 
 bench: $(BENCH) ## measure speed beside baselines, into docs/performance.md; ARGS=intake for one
 	@$(BIN)/python -m tests.benchmarks --write $(ARGS)
+
+soak: $(READY)   ## chaos for as long as you like: make soak ARGS="--minutes 30 --seed 1 --store postgresql"
+	@$(BIN)/python -m tests.stories.soak $(ARGS)
 
 format: $(READY) ## rewrite the formatting
 	$(BIN)/ruff format .

@@ -63,19 +63,34 @@ class Postgres:
         """Start the server and wait until it answers."""
         settings = [word for name, value in self._settings.items() for word in ("-c", f"{name}={value}")]
         command: list[str | Path] = [self._programs / "postgres", "-D", self._data, "-p", str(self.port), *settings]
-        self._process = process = subprocess.Popen(command, **_quietly(), **_as_user())
         deadline = time.monotonic() + START_SECONDS
         while not self._answers():
-            assert process.poll() is None, "PostgreSQL ended while it started"
+            if self._process is None or self._process.poll() is not None:
+                # After a crash also more than once: it does not start beside processes that the dead one has left.
+                self._process = subprocess.Popen(command, **_quietly(), **_as_user())
             assert time.monotonic() < deadline, "PostgreSQL does not answer"
             time.sleep(0.02)
 
-    def stop(self) -> None:
-        """End it at once, as a crash would: every connection is cut."""
+    def stop(self, by: signal.Signals = signal.SIGQUIT) -> None:
+        """End it at once, as a crash would: every connection is cut. After SIGKILL not even by itself."""
         if self._process is not None:
-            self._process.send_signal(signal.SIGQUIT)
+            self._process.send_signal(by)
             self._process.wait()
             self._process = None
+
+    @contextmanager
+    def frozen(self) -> Iterator[None]:
+        """Let it stand still while the block lasts: connections stay, and nobody answers."""
+        assert self._process is not None
+        children = Path(f"/proc/{self._process.pid}/task/{self._process.pid}/children").read_text().split()
+        everybody = [self._process.pid, *map(int, children)]
+        for process in everybody:
+            os.kill(process, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            for process in everybody:
+                os.kill(process, signal.SIGCONT)
 
     def prepare(self) -> None:
         """Make the tables once, by the migrations."""

@@ -28,6 +28,7 @@ log = structlog.get_logger(__name__)
 
 LARGEST_BODY = 25 * 1024 * 1024
 BODY_SECONDS = 60.0
+STOPPING = "the bot is stopping, send it again"
 PLANNED = frozenset({Decision.PLANNED, Decision.SUPERSEDED})
 
 
@@ -65,6 +66,8 @@ class WebhookEndpoint:
                 return _refusal(known, 400, str(bad))
             except StoreUnavailable as away:
                 return _refusal(known, 503, f"the delivery could not be recorded, send it again: {away}")
+            except asyncio.CancelledError:
+                return _refusal(known, 503, STOPPING)
             finally:
                 ACKNOWLEDGE_SECONDS.labels(known).observe(time.perf_counter() - started)
 
@@ -133,7 +136,7 @@ async def _take_in(request: Request, verifier: Verifier | None) -> bytes:
     except (TimeoutError, ClientDisconnect):
         raise RefusedDelivery(400, "the body did not arrive whole") from None
     except asyncio.CancelledError:
-        raise RefusedDelivery(503, "the bot is stopping, send it again") from None
+        raise RefusedDelivery(503, STOPPING) from None
     return b"".join(chunks)
 
 

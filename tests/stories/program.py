@@ -31,6 +31,7 @@ class Program:
     world: World
     lines: list[str] = field(default_factory=list)
     process: Process | None = None
+    _born: int = 0
     _reading: asyncio.Task[None] | None = None
 
     @property
@@ -44,44 +45,70 @@ class Program:
 
     async def start(self, *arguments: str, **environ: str) -> None:
         """Start it and wait until it listens."""
-        lives = len(self.told("listening"))
         await self.launch(*(arguments or ("-c", str(self.world.config_file))), **environ)
-        await until(lambda: self._has_ended or len(self.told("listening")) > lives)
+        await until(lambda: self._has_ended or self.is_listening)
         assert not self._has_ended, "\n".join(self.lines)
 
     async def launch(self, *arguments: str, **environ: str) -> None:
         """Start it, for better or worse."""
         command = (sys.executable, "-m", "buildbot", "serve", *arguments)
         environ = {"PATH": os.environ["PATH"], **self.world.environ, **environ}
+        self._born = len(self.lines)
         self.process = await asyncio.create_subprocess_exec(*command, stdout=DEVNULL, stderr=PIPE, env=environ)
         self._reading = asyncio.create_task(self._read(self.process))
 
     async def kill(self) -> None:
-        """End it as a power cut would."""
-        assert self.process is not None
-        if self.process.returncode is None:
-            self.process.send_signal(signal.SIGKILL)
+        """End it as a power cut would, and wait until it is gone."""
+        self.kill_now()
         await self.ended()
+
+    def kill_now(self) -> None:
+        """End it as a power cut would."""
+        self._send(signal.SIGKILL)
 
     async def restart(self) -> None:
         """Kill it and start it again."""
         await self.kill()
         await self.start()
 
-    async def stop(self, by: signal.Signals = signal.SIGTERM) -> int:
-        """Tell it to stop; its exit code."""
+    async def stop(self, by: signal.Signals = signal.SIGTERM, within: float = STOP_SECONDS) -> int:
+        """Tell it to stop, which may take it so many seconds; its exit code."""
         assert self.process is not None
         self.process.send_signal(by)
-        return await self.ended()
+        return await self.ended(within)
 
-    async def ended(self) -> int:
-        """Wait for its end; the exit code."""
+    async def ended(self, within: float | None = STOP_SECONDS) -> int:
+        """Wait for its end, so many seconds at most; the exit code."""
         assert self.process is not None
         assert self._reading is not None
-        async with asyncio.timeout(STOP_SECONDS):
+        async with asyncio.timeout(within):
             code = await self.process.wait()
             await self._reading
         return code
+
+    @property
+    def is_running(self) -> bool:
+        """Whether there is a process, be it frozen."""
+        return not self._has_ended
+
+    @property
+    def is_listening(self) -> bool:
+        """Whether it has come so far in this life."""
+        this_life = [json.loads(line) for line in self.lines[self._born :]]
+        return self.is_running and any(line["event"] == "listening" for line in this_life)
+
+    def freeze(self) -> None:
+        """Let it stand still, as a paused machine does: its connections stay, its leases run out."""
+        self._send(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """Let it go on as if no time had passed."""
+        self._send(signal.SIGCONT)
+
+    def _send(self, number: signal.Signals) -> None:
+        assert self.process is not None
+        if self.is_running:
+            self.process.send_signal(number)
 
     @property
     def _has_ended(self) -> bool:

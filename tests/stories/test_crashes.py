@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
 import random
 import resource
 import signal
@@ -212,6 +214,24 @@ async def test_told_to_stop_it_does_not_wait_for_a_client_that_never_finishes(wo
             idle.sendall(b"POST /webhooks/github HTTP/1.1\r\nHost: bot\r\nContent-Length: 100\r\n\r\n{")
             await until(lambda: bool(bot.lines))
             assert await bot.stop() == 0
+
+
+@ON_SQLITE
+async def test_told_to_stop_while_it_cannot_record_a_delivery_it_says_that_it_has_to_come_again(world: World) -> None:
+    async with program(world) as bot:
+        with world.held_store():
+            pushing = asyncio.ensure_future(world.github.commit_and_push(REPOSITORY))
+            done, _ = await asyncio.wait({pushing}, timeout=0.3)
+            assert not done
+            stopping = asyncio.ensure_future(bot.stop())
+            (attempt,) = (push := await pushing).attempts
+            assert attempt.status_code == 503
+            assert "send it again" in json.loads(attempt.answer)["error"]
+        assert await stopping == 0
+        assert not [line for line in bot.log if "exception" in line]
+        await bot.start()
+        assert (await world.github.deliver(push.deliveries[0])).status_code in {200, 202}
+        await assert_built_once(world, push)
 
 
 # ── what goes wrong around it ────────────────────────────────────────────────────────────────────────────────────────

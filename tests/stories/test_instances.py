@@ -2,53 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-
 import httpx
 import pytest
 
 from buildbot.sandbox.github import Push
-from buildbot.sandbox.serving import listen
-from tests.stories.program import Program, assert_keeps_its_secrets, configure
+from tests.stories.fleet import Instance, instances
 from tests.stories.test_crashes import assert_built_once, builds_of
 from tests.stories.world import REPOSITORY, World, until
 
 pytestmark = [pytest.mark.anyio, pytest.mark.parametrize("store_url", ["postgresql"], indirect=True)]
-
-
-class Instance(Program):
-    """One of them, with an address of its own."""
-
-    url: str = ""
-
-    @property
-    def shares(self) -> list[int]:
-        """Among how many the budgets were divided, each time that changed."""
-        return [line["instances"] for line in self.told("budgets shared")]
-
-
-@asynccontextmanager
-async def instances(world: World, count: int = 2) -> AsyncIterator[list[Instance]]:
-    """So many, all running; killed at the end."""
-    configure(world)
-    config = world.config_file.read_text()
-    started: list[Instance] = []
-    try:
-        for number in range(count):
-            with listen() as free:
-                port = int(free.getsockname()[1])
-            file = world.folder / f"instance-{number}.toml"
-            file.write_text(config.replace(world.setting.listen, f"127.0.0.1:{port}"))
-            one = Instance(world)
-            one.url = f"http://127.0.0.1:{port}"
-            started.append(one)
-            await one.start("-c", str(file))
-        yield started
-    finally:
-        for one in started:
-            await one.kill()
-            assert_keeps_its_secrets(one.lines, world.environ)
 
 
 async def push_to(world: World, one: Instance, ref: str = "main") -> Push:

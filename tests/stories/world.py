@@ -121,6 +121,10 @@ class Watch:
     """
 
     rate: float = 1.0
+    wall_ahead: float = 0.0
+    """Seconds by which the wall's clock has been set forward; back if negative. Time that has passed knows nothing of
+    it."""
+
     _born: datetime = field(default_factory=utc_now)
     _told: float = 0.0
     _at: float = field(default_factory=time.monotonic)
@@ -139,7 +143,7 @@ class Watch:
 
     def clock(self) -> Clock:
         """The clock to run the bot by."""
-        return Clock(lambda: self._born + timedelta(seconds=self.seconds()), self.seconds)
+        return Clock(lambda: self._born + timedelta(seconds=self.seconds() + self.wall_ahead), self.seconds)
 
 
 @dataclass
