@@ -9,7 +9,7 @@ BENCH := $(VENV)/.ready-for-bench
 
 # one after the other, also under `make -j`: the suites share two cores and the reader one terminal
 .NOTPARALLEL:
-.PHONY: help demo test lint types unit stories soak bench format clean
+.PHONY: help demo test lint types unit stories bench soak format clean
 
 help:            ## what can be made
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
