@@ -363,6 +363,7 @@ async def test_a_list_that_takes_too_long_is_replaced_by_single_reads(world: Wor
     async with world.bot():
         pushed = await push(world)
         assert (await world.final_status(pushed.sha)).state == "success"
+        await until(lambda: bool(world.quay_calls(LIST)))
     assert world.quay_calls(READ_PHASE)
     assert world.quay_calls(LIST) == [200]
 

@@ -279,6 +279,7 @@ async def test_finals_go_before_pendings_when_writes_are_short(world: World) -> 
         ending = next(build for build in world.quay.builds if told.sha in (build.archive_url or ""))
         ending.stored_phase = "complete"
         await ended(world, told)
+        await world.until_build(told, lambda build: bool(build["status"]["delayed"]))
         await write_one_more(world)
         assert states(world, told) == ["pending", "success"]
         assert [states(world, one) for one in untold] == [[], []]
