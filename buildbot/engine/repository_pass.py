@@ -454,7 +454,7 @@ class RepositoryPass:
         if after.seen.phase is BuildPhase.SUCCEEDED:
             self._tools.memory.sources.found(after)
         if after.seen.phase is BuildPhase.SUCCEEDED and after.seen.building_since and after.seen.finished_at:
-            self.typical = average(self.typical, after.seen.finished_at - after.seen.building_since)
+            self.typical = average(self.typical, after.seen.ran)
 
     async def _save(self, *only: BuildId, untold: frozenset[BuildId] = frozenset()) -> frozenset[BuildId]:
         """Write down what changed; of `untold` builds without a word about it in steps, status and log. Returns whose
