@@ -52,6 +52,7 @@ from buildbot.domain.build import (
     Build,
     BuildPhase,
     CancelReason,
+    Comparison,
     Delete,
     DeleteState,
     GoalKind,
@@ -60,7 +61,7 @@ from buildbot.domain.build import (
     WaitingLine,
 )
 from buildbot.domain.cadence import backoff, poll_after
-from buildbot.domain.pattern import matches
+from buildbot.domain.pattern import touches
 
 P = BuildPhase
 
@@ -624,11 +625,16 @@ def _compared(build: Build, compared: PathsCompared, now: datetime) -> Build:
         return _admitted(build, f"what changed since {compared.base} cannot be told")
     if not paths and asked.base is None:
         return _admitted(build, f"a new branch with nothing of its own since {compared.base}")
-    if changed := next((path for path in paths if matches(asked.paths, path)), None):
+    if changed := _concerned(build, asked, paths):
         return _admitted(build, f"{changed} changed since {compared.base}")
     count = "1 path" if len(paths) == 1 else f"{len(paths) or 'no'} paths"
     because = f"{count} changed since {compared.base}, and none matches {', '.join(asked.paths)}"
     return end(build, P.SKIPPED, because, now)
+
+
+def _concerned(build: Build, asked: Comparison, paths: tuple[str, ...]) -> str | None:
+    inside = build.request.submodules
+    return next((path for path in paths if touches(asked.paths, path, may_be_submodule=inside)), None)
 
 
 def _checked(build: Build, missing: str, now: datetime) -> Build:

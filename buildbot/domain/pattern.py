@@ -24,6 +24,9 @@ SEARCH_LIMIT = 2000
 NEVER_IN_A_NAME = frozenset(" ~^:?*[\\\x7f") | {chr(code) for code in range(32)}
 
 
+_SOMETHING_INSIDE = "\N{HORIZONTAL ELLIPSIS}"
+
+
 class Undecided(Exception):
     """Whether two lists have a name in common would take too long to find out."""
 
@@ -34,6 +37,15 @@ def matches(patterns: Sequence[str], text: str) -> bool:
     if index is None:
         return _admits_by_default(patterns)
     return not patterns[index].startswith(NEGATION)
+
+
+def touches(patterns: Sequence[str], path: str, *, may_be_submodule: bool = False) -> bool:
+    """Whether a changed path concerns the patterns. Of a submodule only its own path is told, not what changed in it:
+    what is about anything inside is then concerned too."""
+    if matches(patterns, path):
+        return True
+    is_named = any(pattern.startswith(f"{path}/") for pattern in patterns)
+    return may_be_submodule and (is_named or matches(patterns, f"{path}/{_SOMETHING_INSIDE}"))
 
 
 def deciding(patterns: Sequence[str], text: str) -> int | None:

@@ -17,7 +17,7 @@ from enum import StrEnum
 from buildbot.domain.build import BuildRequest, Comparison, GoalKind
 from buildbot.domain.image import Unfilled, facts_of, fill, image_tag, repository_name
 from buildbot.domain.lifecycle import overlap
-from buildbot.domain.pattern import deciding, matches
+from buildbot.domain.pattern import deciding, matches, touches
 from buildbot.domain.push import PushEvent, RefKind, Source
 
 DEFAULT_DOCKERFILE = "Dockerfile"
@@ -223,7 +223,7 @@ def _listed(push: PushEvent, rule: Rule, gap: Gap | None) -> bool | None:
     """Whether the push concerns the rule as far as its own list of changed paths tells; None: it does not tell."""
     if not rule.paths:
         return True
-    if push.changed_paths is not None and any(matches(rule.paths, path) for path in push.changed_paths):
+    if any(touches(rule.paths, path, may_be_submodule=rule.submodules) for path in push.changed_paths or ()):
         return True
     is_proof = push.changed_paths is not None and push.forced is False and gap is None
     return False if is_proof else None

@@ -82,6 +82,13 @@ def test_where_nothing_that_the_rule_is_about_has_changed_it_ends_skipped(paths:
     assert not may_own_status(after)
 
 
+@pytest.mark.parametrize(("has_submodules", "phase"), [(True, BuildPhase.PLANNED), (False, BuildPhase.SKIPPED)])
+def test_a_submodule_that_moved_may_have_changed_anything_inside(has_submodules: bool, phase: BuildPhase) -> None:
+    build = undecided()
+    build = replace(build, request=replace(build.request, submodules=has_submodules))
+    assert evolve(build, ComparePaths(), PathsCompared(("src",), "b0"), SCENE).seen.phase is phase
+
+
 def test_a_new_branch_with_nothing_of_its_own_is_built_since_no_image_has_its_name_yet() -> None:
     seen = evolve(undecided(base=None), ComparePaths(), PathsCompared((), "main"), SCENE).seen
     assert (seen.phase, seen.wanted_because) == (

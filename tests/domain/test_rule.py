@@ -172,6 +172,13 @@ def test_a_listed_path_that_matches_is_proof_whatever_else_happened(forced: bool
     assert plan.request.comparison is None
 
 
+def test_a_submodule_that_is_listed_may_have_changed_anything_inside() -> None:
+    push = replace(PUSH, changed_paths=("vendor/lib",), forced=False)
+    rule = replace(RULE, paths=("vendor/lib/src/**",))
+    assert isinstance(_plan(push, rule), Skipped)
+    assert isinstance(_plan(push, replace(rule, submodules=True, can_relay=True)), Planned)
+
+
 @pytest.mark.parametrize(
     ("change", "gap", "base"),
     [
