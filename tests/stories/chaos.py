@@ -11,6 +11,7 @@ seed repeats a run as far as real processes allow.
 from __future__ import annotations
 
 import asyncio
+import json
 import random
 import time
 from collections import Counter
@@ -116,8 +117,12 @@ class Chaos:
         return [*owing, *judge(known), *self._bugs()]
 
     def _bugs(self) -> list[Defect]:
-        told = (line for one in self.fleet for line in one.log if "exception" in line)
-        return [Defect(Kind.WRONG, f"the bot failed: {line['event']}: {line['exception']}") for line in told]
+        """What no chaos excuses: an exception that nobody expected, while it ran or as it started."""
+        lines = [line for one in self.fleet for line in one.lines]
+        logged = [json.loads(line) for line in lines if line.startswith("{")]
+        told = [f"{line['event']}: {line['exception']}" for line in logged if "exception" in line]
+        plain = [line for line in lines if line.startswith("Traceback")]
+        return [Defect(Kind.WRONG, f"the bot failed: {text}") for text in told + plain]
 
     async def until_at_rest(self, seconds: float = REST_SECONDS) -> dict[str, list[str]]:
         """Wait until nothing is owed any more; what still is when the time is over."""
@@ -236,6 +241,7 @@ async def chaos(
         for number, one in enumerate(fleet):
             await stack.enter_async_context(supervised(one, random.Random(f"{seed}/{number}")))
         await run._until_ready()
+        stack.push_async_callback(run.traffic.stop)
         yield run
 
 

@@ -94,7 +94,8 @@ class Program:
     @property
     def is_listening(self) -> bool:
         """Whether it has come so far in this life."""
-        this_life = [json.loads(line) for line in self.lines[self._born :]]
+        # What keeps it from starting is told in plain words, not in JSON.
+        this_life = [json.loads(line) for line in self.lines[self._born :] if line.startswith("{")]
         return self.is_running and any(line["event"] == "listening" for line in this_life)
 
     def freeze(self) -> None:

@@ -10,7 +10,7 @@ from tests.stories.world import World
 
 pytestmark = pytest.mark.anyio
 
-MOMENTS = 100
+MOMENTS = 80
 
 
 @pytest.mark.parametrize("seed", [1])

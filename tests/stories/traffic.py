@@ -208,6 +208,13 @@ class Traffic:
         self.under_way.add(task)
         task.add_done_callback(self.under_way.discard)
 
+    async def stop(self) -> None:
+        """Give up what is under way: a run that broke off has nobody to wait for it."""
+        left = tuple(self.under_way)
+        for task in left:
+            task.cancel()
+        await asyncio.gather(*left, return_exceptions=True)
+
 
 @dataclass(frozen=True, slots=True)
 class Fate:
