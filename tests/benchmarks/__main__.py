@@ -47,9 +47,10 @@ def main() -> None:
     if not HAS_GIDGETHUB:
         print("without baseline (c): it needs the `bench` extra (gidgethub and aiohttp)", file=sys.stderr)
     scale = Scale(asked.folder, asked.rounds, asked.share, asked.store)
-    tables = {name: _measured(name, scale) for name in asked.names or BENCHMARKS}
-    if asked.write:
-        document.write(tables, described(asked.folder), scale)
+    for name in asked.names or BENCHMARKS:
+        tables = _measured(name, scale)
+        if asked.write:  # each at once: a run that is broken off keeps what it has found
+            document.write({name: tables}, described(asked.folder), scale)
 
 
 def _measured(name: str, scale: Scale) -> list[Table]:
