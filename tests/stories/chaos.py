@@ -18,14 +18,14 @@ from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
 
 import httpx
 
 from buildbot.sandbox.quay_faults import Fault
 from buildbot.sandbox.serving import serving
 from tests.stories.fleet import Instance, RoundRobin, new_fleet
-from tests.stories.traffic import API, GITHUB_TIME, NOBODYS, RULES, TOOLS, Traffic
+from tests.stories.github_time import GitHubTime
+from tests.stories.traffic import API, NOBODYS, RULES, TOOLS, Traffic
 from tests.stories.verdict import Defect, Evidence, Kind, evidence, judge, owed
 from tests.stories.world import SECRET, World, until
 
@@ -74,7 +74,7 @@ class Chaos:
 
     def __post_init__(self) -> None:
         self.dice = random.Random(self.seed)
-        self.traffic = Traffic(self.world.github, self.dice)
+        self.traffic = Traffic(self.world.github, GitHubTime(self.world.github), self.dice)
 
     @property
     def counts(self) -> Counter[str]:
@@ -249,8 +249,6 @@ def _furnish(world: World) -> None:
     world.setting.registry, world.setting.rules = LIMITS, RULES
     world.setting.store = f'lease = "{LEASE_SECONDS}s"'
     world.quay.speed = SPEED
-    began, born = time.monotonic(), datetime.now(UTC)
-    world.github.state.now = lambda: born + timedelta(seconds=(time.monotonic() - began) * GITHUB_TIME)
     world.github.state.limits.limit = 10**9
     for repository in (TOOLS, NOBODYS):
         world.github.add_repository(repository)

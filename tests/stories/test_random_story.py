@@ -15,6 +15,7 @@ import pytest
 
 from buildbot.sandbox import quay_builds
 from buildbot.sandbox.quay_faults import OPERATIONS
+from tests.stories.github_time import GitHubTime
 from tests.stories.verdict import Told, evidence, judge, owed
 from tests.stories.world import BRISK, REPOSITORY, RULE, World, until
 
@@ -44,6 +45,7 @@ class Chaos:
     """What happens in one story, decided by its seed."""
 
     world: World
+    time: GitHubTime
     dice: random.Random
     pushes: list[Told] = field(default_factory=list)
     held: list[Told] = field(default_factory=list)
@@ -74,6 +76,7 @@ class Chaos:
         text = {file: str(self.dice.random())}
         ref = self.dice.choice(REFS)
         is_held = self.dice.random() < 0.2
+        await self.time.next_second(REPOSITORY, ref)
         push = await self.world.github.commit_and_push(REPOSITORY, ref=ref, files=text, deliver=not is_held)
         told = Told(push, {one.guid for one in push.deliveries}, frozenset({"api"}))
         self.pushes.append(told)
@@ -123,7 +126,7 @@ async def test_whatever_happens_every_push_is_accounted_for(world: World, seed: 
     world.quay.add_repository("acme/web")
     world.quay.speed = 400
     world.watch.run(3)
-    chaos = Chaos(world, random.Random(seed))
+    chaos = Chaos(world, GitHubTime(world.github), random.Random(seed))
     world.quay.choose = chaos.course
     async with world.bot():
         await chaos.happen()

@@ -19,6 +19,7 @@ from buildbot.sandbox.github import GitHub, Push
 from buildbot.sandbox.github_hooks import Attempt, Delivery
 from buildbot.sandbox.quay_builds import Build
 from buildbot.sandbox.quay_courses import COURSES, Course, slow
+from tests.stories.github_time import GitHubTime
 from tests.stories.verdict import Told
 
 API, TOOLS, NOBODYS = "acme/api", "acme/tools", "acme/docs"
@@ -62,8 +63,6 @@ image_tags = ["lint", "lint-{short_sha}"]
 """
 BRANCHES = {API: ("main", "main", "release/1", "release/2", "try/one"), TOOLS: ("main", "main", "next")}
 FILES = ("web/index.html", "api/main.go", "docs/index.md")
-GITHUB_TIME = 60.0
-"""Times faster than here, so that a second of GitHub's is soon over."""
 
 FATES = ("success",) * 6 + ("podman", "seterror", "fail-build", "no-archive", "second-attempt-succeeds", "slow")
 FEW, LAST_TRIES = 4, 3
@@ -75,12 +74,12 @@ class Traffic:
     """What people do, decided by the dice alone; when it arrives is the network's and the bot's doing."""
 
     github: GitHub
+    time: GitHubTime
     dice: random.Random
     counts: Counter[str] = field(default_factory=Counter)
     pushes: list[Told] = field(default_factory=list)
     under_way: set[asyncio.Task[None]] = field(default_factory=set)
     _courses: dict[str, Course] = field(default_factory=dict)
-    _pushed_at: dict[tuple[str, str], int] = field(default_factory=dict)
     _tags: list[str] = field(default_factory=list)
     _tags_made: int = 0
 
@@ -124,7 +123,7 @@ class Traffic:
         return self.github.commit_and_push(repository, ref=branch, files=files, force=force, deliver=False)
 
     async def _pushed(self, repository: str, ref: str, push: Awaitable[Push]) -> None:
-        await self._until_next_second(repository, ref)
+        await self.time.next_second(repository, ref)
         told = Told(made := await push, set())
         told.must_build = must_build(repository, made)
         self._courses.setdefault(made.sha, self._course())
@@ -132,14 +131,6 @@ class Traffic:
         self.counts["pushes"] += 1
         for delivery in made.deliveries:
             self.start(self._deliver(told, delivery, self._fate()))
-
-    async def _until_next_second(self, repository: str, ref: str) -> None:
-        while self._pushed_at.get((repository, ref)) == (second := self._second()):  # noqa: ASYNC110  time is awaited
-            await asyncio.sleep(0.2 / GITHUB_TIME)
-        self._pushed_at[repository, ref] = second
-
-    def _second(self) -> int:
-        return int(self.github.now().timestamp())
 
     def _course(self) -> Course:
         name = self.dice.choice(FATES)
