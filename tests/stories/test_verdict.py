@@ -10,6 +10,7 @@ from sqlalchemy import text
 
 from buildbot.sandbox.github import Push
 from buildbot.sandbox.quay_builds import Pushed
+from buildbot.sandbox.quay_courses import COURSES
 from tests.stories.verdict import Told, evidence, judge, owed
 from tests.stories.world import REPOSITORY, World, until
 
@@ -50,7 +51,9 @@ def plan_twice(_world: World, pushes: list[Told]) -> None:
 
 def build_twice(world: World, _pushes: list[Told]) -> None:
     first = world.quay.builds[0]
-    again = world.quay._builds.add(replace(first.request, archive_url=f"{first.archive_url}1"), lambda _: "success")  # type: ignore[arg-type, return-value]
+    again = world.quay._builds.add(
+        replace(first.request, archive_url=f"{first.archive_url}1"), lambda _: COURSES["success"]
+    )
     again.stored_phase = "complete"
 
 
