@@ -16,8 +16,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.types import Receive, Scope, Send
 
-from buildbot.sandbox.serving import listen
-from tests.stories.program import Program, assert_keeps_its_secrets, configure
+from tests.stories.program import Program, assert_keeps_its_secrets, configure, port_to_keep
 from tests.stories.world import World
 
 PATIENCE_SECONDS = 8.0
@@ -44,8 +43,7 @@ def new_fleet(world: World, count: int) -> list[Instance]:
 
 
 def _new_instance(world: World, number: int) -> Instance:
-    with listen() as free:
-        address = f"127.0.0.1:{free.getsockname()[1]}"
+    address = f"127.0.0.1:{port_to_keep()}"
     file = world.folder / f"instance-{number}.toml"
     file.write_text(world.config_file.read_text().replace(world.setting.listen, address))
     return Instance(world, url=f"http://{address}", arguments=("-c", str(file)))

@@ -7,17 +7,18 @@ happened: it is JSON, and it holds no secret.
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
 import os
 import signal
+import socket
 import sys
 from asyncio.subprocess import DEVNULL, PIPE, Process
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
-from buildbot.sandbox.serving import listen
 from tests.stories.world import BRISK, QUICK, World, until
 
 STOP_SECONDS = 10.0
@@ -135,10 +136,21 @@ async def program(world: World, **environ: str) -> AsyncIterator[Program]:
     assert all(line["event"] and line["level"] and line["timestamp"] for line in one.log)
 
 
+_PORTS = itertools.count(20_000 + 1_000 * int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")))
+
+
+def port_to_keep() -> int:
+    """A port that stays free while nobody listens on it: not one of those that the system hands out to whoever asks."""
+    for port in _PORTS:
+        with closing(socket.socket()) as asking, suppress(OSError):
+            asking.bind(("127.0.0.1", port))
+            return port
+    raise AssertionError("there is no free port")
+
+
 def configure(world: World) -> int:
     """Write a configuration with short leases and a port that stays the same over restarts; gives the port."""
-    with listen() as free:
-        port = int(free.getsockname()[1])
+    port = port_to_keep()
     world.setting.listen = f"127.0.0.1:{port}"
     world.setting.store = world.setting.store or SHORT_LEASE
     if world.setting.registry == QUICK:

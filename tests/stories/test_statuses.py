@@ -170,7 +170,8 @@ async def test_a_refused_credential_is_paused_as_a_whole_and_probed_once_a_minut
     world.github.faults.revoke(token)
     async with world.bot():
         pushes = [await push(world)]
-        await until(lambda: len(asked(world)) == 1)
+        await world.until_build(pushes[0], lambda build: bool(build["status"]["delayed"]))
+        assert len(asked(world)) == 1
         pushes += [await push(world, ref=f"release/{number}") for number in range(3)]
         await ended(world, *pushes)
         assert len(asked(world)) == 1
