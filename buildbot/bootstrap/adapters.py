@@ -30,7 +30,6 @@ from buildbot.store.sql_store import SqlStore
 
 FORGE_TIMEOUT = timedelta(seconds=20)
 ForgeApi = GitHubApi | GitLabApi | GiteaApi | BitbucketApi | BitbucketDataCenterApi
-CONNECTIONS = httpx.Limits(max_connections=100, max_keepalive_connections=20)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,12 +39,6 @@ class Adapters:
     registries: Mapping[str, QuayRegistry]
     forges: Mapping[str, ForgeApi]
     webhooks: Mapping[str, Webhook]
-
-
-def open_client() -> httpx.AsyncClient:
-    """The HTTP client for all calls; redirects are each adapter's own affair, since credentials must not leave a
-    host."""
-    return httpx.AsyncClient(limits=CONNECTIONS, follow_redirects=False)
 
 
 def adapters(config: Config, client: httpx.AsyncClient) -> Adapters:

@@ -10,7 +10,8 @@ from typing import Protocol
 import httpx
 from starlette.applications import Starlette
 
-from buildbot.bootstrap.adapters import open_client, open_store
+from buildbot.bootstrap.adapters import open_store
+from buildbot.bootstrap.connections import open_client
 from buildbot.bootstrap.reloading import ChangeOver, Reloading
 from buildbot.bootstrap.setup import Shared, new_setup
 from buildbot.bootstrap.source import Source

@@ -23,6 +23,7 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 
 import httpx
@@ -257,6 +258,7 @@ class Download:
             raise _transport_failure(error, self._response.request.url.host) from error
 
 
+@cache
 def user_agent() -> str:
     """What the bot calls itself; GitHub refuses requests without it."""
     try:
