@@ -24,12 +24,12 @@ from buildbot.engine.listening import Listening
 from buildbot.engine.log_tail import LogTails
 from buildbot.engine.pacing import Clock
 from buildbot.engine.redelivery import redeliveries
-from buildbot.engine.repository_pass import Memory, Tools
 from buildbot.engine.rounds import RoundLoop, Rounds
 from buildbot.engine.running import Engine
 from buildbot.engine.setup import Current
 from buildbot.engine.status_loop import StatusLoop
 from buildbot.engine.sweep import sweeps
+from buildbot.engine.tools import Memory, Tools
 from buildbot.store.sql_store import SqlStore
 from buildbot.web.app import create_app
 from buildbot.web.archives import archive_routes

@@ -18,9 +18,11 @@ import structlog
 from buildbot.domain.build import BuildPhase
 from buildbot.domain.lifecycle import end
 from buildbot.domain.steps import steps
+from buildbot.engine.in_hand import claims_status
 from buildbot.engine.lease_loop import LeaseLoop
-from buildbot.engine.repository_pass import RepositoryPass, Tools, claims_status
+from buildbot.engine.repository_pass import RepositoryPass
 from buildbot.engine.setup import FOR_ANOTHER, Current
+from buildbot.engine.tools import Tools
 from buildbot.ports import BuildChange, Claim, ClaimLost, StoreUnavailable, Wording
 
 log = structlog.get_logger(__name__)

@@ -17,9 +17,9 @@ from buildbot.config import read
 from buildbot.engine.build_loop import BuildLoop
 from buildbot.engine.intake import Intake
 from buildbot.engine.pacing import Clock
-from buildbot.engine.repository_pass import Memory, Tools
 from buildbot.engine.setup import Current, Setup
 from buildbot.engine.status_loop import StatusLoop
+from buildbot.engine.tools import Memory, Tools
 from buildbot.ports import Delivery, Store
 from buildbot.store.sql_store import SqlStore
 from tests.benchmarks.contestants import ENVIRON

@@ -21,10 +21,10 @@ from buildbot.domain.status import CommitStatus
 from buildbot.engine.build_loop import BuildLoop
 from buildbot.engine.pacing import Line, RegistryLine
 from buildbot.engine.pulse import LONGEST_NAP
-from buildbot.engine.repository_pass import Memory, Tools
 from buildbot.engine.setup import Current, Setup
 from buildbot.engine.sites import ForgeSite, RegistrySite, StatusSite
 from buildbot.engine.status_loop import StatusLoop
+from buildbot.engine.tools import Memory, Tools
 from buildbot.ports import (
     BuildChange,
     BuildOrder,

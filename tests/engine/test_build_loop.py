@@ -16,9 +16,9 @@ from buildbot.domain.lifecycle import Limits
 from buildbot.engine.build_loop import MOST_PASSES, BuildLoop
 from buildbot.engine.pacing import WORK_IN_FLIGHT, RegistryLine, utc_now
 from buildbot.engine.pacing import Clock as RealClock
-from buildbot.engine.repository_pass import Memory, Tools
 from buildbot.engine.setup import Current, Setup
 from buildbot.engine.sites import RegistrySite
+from buildbot.engine.tools import Memory, Tools
 from buildbot.ports import BuildOrder, BuildRecord, Registry
 from buildbot.store.sql_store import SqlStore
 from tests.store.world import API, World

@@ -13,9 +13,9 @@ from buildbot.domain.build import Build, BuildId
 from buildbot.domain.status import CommitStatus, StatusState
 from buildbot.engine.build_loop import BuildLoop
 from buildbot.engine.pacing import Clock
-from buildbot.engine.repository_pass import Memory, Tools
 from buildbot.engine.setup import FOR_ANOTHER, SPREAD, Current, Setup
 from buildbot.engine.status_loop import StatusLoop
+from buildbot.engine.tools import Memory, Tools
 from buildbot.ports import BuildChange, Claim, DueStatus, StatusProgress, Store
 from tests.domain.builds import NOW, a_build
 

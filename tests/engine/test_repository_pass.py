@@ -17,9 +17,11 @@ from buildbot.domain.places import Caps
 from buildbot.domain.status import CommitStatus
 from buildbot.engine.pacing import POLL_BURST, Clock, RegistryLine
 from buildbot.engine.portions import MOST_REQUESTS
-from buildbot.engine.repository_pass import SLOW_LIST_SECONDS, Memory, RepositoryPass, Tools
+from buildbot.engine.registry_calls import SLOW_LIST_SECONDS
+from buildbot.engine.repository_pass import RepositoryPass
 from buildbot.engine.setup import Setup
 from buildbot.engine.sites import RegistrySite
+from buildbot.engine.tools import Memory, Tools
 from buildbot.ports import (
     BuildChange,
     BuildOrder,
@@ -286,7 +288,7 @@ async def test_a_lost_attempt_is_adopted_by_its_mark_and_no_other() -> None:
         url = f"https://github.com/x.tar.gz#{mark_of(build.id, attempt)}"
         it.quay.records.append(BuildRecord(f"q{attempt}", phase, ("tag1",), NOW, url))
     it.quay.records.append(BuildRecord("hidden", "waiting", ("tag1",), NOW, None))
-    it.memory.doubts[build.id, 2] = -SETTLE_SECONDS
+    it.memory.doubts.begin(build, -SETTLE_SECONDS)
     await it.look()
     assert (it.seen().phase, it.seen().quay_id) == (BuildPhase.PLANNED, None)
 
