@@ -3,14 +3,15 @@
 A forge that is away or says nothing clear must delay no build that can do without the answer. So a look at the source
 has five seconds, and only two answers end a build: the forge shows the commit and not the Dockerfile; it shows the
 repository and says that the commit is not in it. Most pushes need no look at all: where a build of this Dockerfile has
-worked before and the push does not touch it, it is there. That keeps to the two calls that a forge sees for a build.
+worked before and the push does not touch it, it is there. And of pushes that come together, before anything is known,
+one is looked at for all. That keeps to the two calls that a forge sees for a build.
 """
 
 from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from pathlib import PurePosixPath
 
@@ -49,12 +50,30 @@ class KnownSources:
     def __init__(self) -> None:
         self._there: dict[tuple[str, str, str], None] = {}
         self._untold: dict[tuple[str, str, str], float] = {}
+        self._looks: dict[tuple[str, str, str], asyncio.Future[Outcome | None]] = {}
 
     def needs_no_look(self, build: Build, now: float) -> bool:
         """Whether asking would teach nothing, `now` by the monotonic clock."""
         key = _key(build)
         is_untold = self._untold.get(key, -math.inf) > now
         return is_untold or (key in self._there and not build.request.is_dockerfile_in_doubt)
+
+    async def looked_at_once(self, build: Build, look: Callable[[], Awaitable[Outcome]]) -> Outcome:
+        """What `look` comes to; where one for another commit is under way, what that came to, unless it says something
+        about that commit alone."""
+        key = _key(build)
+        if (under_way := self._looks.get(key)) is not None:
+            shared = await under_way
+            return shared if shared is not None else await look()
+        mine = self._looks[key] = asyncio.get_running_loop().create_future()
+        try:
+            outcome = await look()
+            mine.set_result(None if _is_of_one_commit(outcome) else outcome)
+        finally:
+            del self._looks[key]
+            if not mine.done():
+                mine.set_result(None)
+        return outcome
 
     def found(self, build: Build) -> None:
         """The build's Dockerfile is there."""
@@ -73,6 +92,16 @@ def _key(build: Build) -> tuple[str, str, str]:
     return build.source.forge, build.source.repository_id, build.request.dockerfile
 
 
+def _is_of_one_commit(outcome: Outcome) -> bool:
+    match outcome:
+        case SourceChecked(missing):
+            return bool(missing)
+        case Failed(kind):
+            return kind in {Failure.VANISHED, Failure.REFUSED}
+        case _:
+            return False
+
+
 class ForgeQuestions:
     """Asks the forges about builds."""
 
@@ -86,6 +115,12 @@ class ForgeQuestions:
         site = self._forges.get(build.source.forge)
         if site is None:
             return Failed(Failure.REFUSED, f"the forge {build.source.forge} is no longer configured")
+        ask = partial(self._answer, build, question, site)
+        if isinstance(question, CheckSource) and not build.request.is_dockerfile_in_doubt:
+            return await self._known.looked_at_once(build, ask)
+        return await ask()
+
+    async def _answer(self, build: Build, question: Question, site: ForgeSite) -> Outcome:
         try:
             match question:
                 case ResolveCommit():

@@ -8,6 +8,7 @@ store with what was saved last.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
 
@@ -49,6 +50,7 @@ class BuildsInHand:
         self._saved = dict(self._now)
         self._told = dict(self._now)
         self._line_looks: dict[BuildId, datetime] = {}
+        self._writing = asyncio.Lock()
 
     def __getitem__(self, build_id: BuildId) -> Build:
         return self._now[build_id]
@@ -108,6 +110,11 @@ class BuildsInHand:
             _tell(before[build_id], news[build_id])
         await self._stand_in_line({build_id: place for build_id, place in places.items() if build_id in self._now})
         return refused
+
+    async def save_together(self) -> None:
+        """Write down what changed. Of calls that end while a write is under way the next write takes all along."""
+        async with self._writing:
+            await self.save()
 
     async def _stand_in_line(self, places: Mapping[BuildId, InLine]) -> None:
         for build_id, place in places.items():

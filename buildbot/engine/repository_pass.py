@@ -208,7 +208,15 @@ class RepositoryPass:
             case _:
                 raise ValueError(f"not a call: {action}")
         self._builds.fold(build_id, action, outcome)
-        await self._builds.save(build_id)
+        if not self._is_remembered(build_id, action):
+            await self._builds.save_together()
+
+    def _is_remembered(self, build_id: BuildId, action: Action) -> bool:
+        """Whether the next pass will know what this call taught without a word of it in the store: a source that is
+        there, which is written down with the request that follows."""
+        build = self._builds[build_id]
+        is_known = isinstance(action, CheckSource) and build.seen.is_checked
+        return is_known and self._sources.needs_no_look(build, self._clock.monotonic())
 
     async def _read(self, reads: Mapping[BuildId, Action], busy: Iterable[BuildId]) -> None:
         """Read what is due: by one list for all but those that are read singly."""
@@ -219,7 +227,7 @@ class RepositoryPass:
                 group.create_task(self._read_one(build_id))
             if listed or not singly:
                 group.create_task(self._read_list(listed, {*busy, *singly}))
-        await self._builds.save()
+        await self._builds.save_together()
 
     async def _read_one(self, build_id: BuildId, *, follows_up: bool = False) -> None:
         outcome = await self._calls.read(self._builds[build_id], follows_up=follows_up)
