@@ -7,7 +7,9 @@ hold a claim and could not be superseded.
 
 Politeness is for polls: `Budget` spreads them over time. Cancels and requests are the work itself and go unpaced, at
 most `WORK_IN_FLIGHT` at once, repository by repository in turn, until the proxy in front of Quay (nginx) answers 429;
-then all calls to that registry share `THROTTLED_RATE` for a minute, longer while it repeats.
+then all calls to that registry share `THROTTLED_RATE` for a minute, longer while it repeats. A Quay that has trouble to
+answer (5xx, no answer in time) is given half as much at once for each such answer, and one more for each good one: many
+at once are for a Quay that keeps up with them.
 """
 
 from __future__ import annotations
@@ -20,14 +22,17 @@ from datetime import UTC, datetime, timedelta
 from typing import TypeVar
 
 from buildbot.engine.turns import FairTurns
-from buildbot.ports import CallError, CredentialRefused, Throttled, Unanswered, Unreachable
+from buildbot.ports import CallError, CredentialRefused, Throttled, Unanswered, Unavailable, Unreachable
 
 Result = TypeVar("Result")
 
 FIRST_PROBE, LONGEST_PROBE = 1.0, 10.0
 CREDENTIAL_PROBE = 60.0
 SILENT_CALLS = 3
-WORK_IN_FLIGHT = 20
+WORK_IN_FLIGHT, FEWEST_IN_FLIGHT = 80, 10
+"""A burst of pushes is asked for in two or three round trips, and of the connections to one host (100) some are left to
+polls. How many the other side takes in a second it says by 429, which holds whatever this number is: nginx, where
+Quay's operator limits it, lets 25 through at once and turns the rest away unseen by Quay."""
 POLL_BURST = 25
 THROTTLED_RATE, THROTTLED_SECONDS = 5.0, 60.0
 LONGEST_THROTTLE = 5
@@ -252,7 +257,13 @@ class RegistryLine(Line):
         """A request or a cancel. `key`: whose (a repository's), for those that wait take turns."""
         async with self._in_flight.turn(key):
             await self._own_turn()
-            return await self._noting_throttle(make)
+            try:
+                result = await self._noting_throttle(make)
+            except (Unanswered, Unavailable):
+                self._in_flight.set_places(max(FEWEST_IN_FLIGHT, self._in_flight.places // 2))
+                raise
+            self._in_flight.set_places(min(WORK_IN_FLIGHT, self._in_flight.places + 1))
+            return result
 
     @property
     def _is_throttled(self) -> bool:

@@ -16,7 +16,8 @@ class FairTurns:
     """At most `places` at once; of the keys that wait, each in turn gets the next that becomes free."""
 
     def __init__(self, places: int) -> None:
-        self._free = places
+        self._places = places
+        self._taken = 0
         self._waiting: dict[str, deque[asyncio.Future[None]]] = {}
 
     @asynccontextmanager
@@ -28,9 +29,19 @@ class FairTurns:
         finally:
             self._give_back()
 
+    @property
+    def places(self) -> int:
+        """How many there are."""
+        return self._places
+
+    def set_places(self, places: int) -> None:
+        """So many from now on; where there are fewer than are held, nobody gets one until enough are given back."""
+        self._places = places
+        self._hand_out()
+
     async def _take(self, key: str) -> None:
-        if self._free:
-            self._free -= 1
+        if self._taken < self._places:
+            self._taken += 1
             return
         mine: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting.setdefault(key, deque()).append(mine)
@@ -42,13 +53,20 @@ class FairTurns:
             raise
 
     def _give_back(self) -> None:
-        while self._waiting:
-            key, line = next(iter(self._waiting.items()))
-            del self._waiting[key]
-            first = line.popleft()
-            if line:
-                self._waiting[key] = line  # at the end: the others come first now
+        self._taken -= 1
+        self._hand_out()
+
+    def _hand_out(self) -> None:
+        while self._waiting and self._taken < self._places:
+            first = self._next()
             if not first.done():
+                self._taken += 1
                 first.set_result(None)
-                return
-        self._free += 1
+
+    def _next(self) -> asyncio.Future[None]:
+        key, line = next(iter(self._waiting.items()))
+        del self._waiting[key]
+        first = line.popleft()
+        if line:
+            self._waiting[key] = line  # at the end: the others come first now
+        return first

@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from buildbot.engine.pacing import (
+    FEWEST_IN_FLIGHT,
     MOST_RESERVED,
     POLL_BURST,
     WORK_IN_FLIGHT,
@@ -253,7 +254,7 @@ async def test_polls_are_spread_and_work_is_not(time: Turned) -> None:
     assert work.made == 100
 
 
-async def test_at_most_twenty_calls_of_work_are_in_flight(time: Turned) -> None:
+async def test_at_most_so_many_calls_of_work_are_in_flight(time: Turned) -> None:
     line, gate = RegistryLine("quay", 5, time.clock()), asyncio.Event()
     begun = 0
 
@@ -268,6 +269,46 @@ async def test_at_most_twenty_calls_of_work_are_in_flight(time: Turned) -> None:
     gate.set()
     await asyncio.gather(*calls)
     assert begun == WORK_IN_FLIGHT + 5
+
+
+async def most_at_once(line: RegistryLine) -> int:
+    """How many of many calls are under way before the first is answered."""
+    gate, begun = asyncio.Event(), 0
+
+    async def slowly() -> None:
+        nonlocal begun
+        begun += 1
+        await gate.wait()
+
+    calls = [asyncio.create_task(line.work(slowly)) for _ in range(2 * WORK_IN_FLIGHT)]
+    await asyncio.sleep(0.01)
+    found = begun
+    for call in calls:
+        call.cancel()
+    await asyncio.gather(*calls, return_exceptions=True)
+    return found
+
+
+@pytest.mark.parametrize("trouble", [Unanswered("no answer in time", timed_out=True), Unavailable("503")], ids=str)
+async def test_a_quay_that_has_trouble_to_answer_is_given_half_as_much_at_once(
+    time: Turned, trouble: CallError
+) -> None:
+    line = RegistryLine("quay", 5, time.clock())
+    await ends_in(lambda: line.work(refusing(trouble)))
+    assert await most_at_once(line) == WORK_IN_FLIGHT // 2
+
+
+async def test_it_is_never_given_less_than_a_few_and_one_more_for_each_good_answer(time: Turned) -> None:
+    line = RegistryLine("quay", 5, time.clock())
+    for _ in range(20):
+        await ends_in(lambda: line.work(refusing(Unavailable("503"))))
+    assert await most_at_once(line) == FEWEST_IN_FLIGHT
+    for _ in range(5):
+        await line.work(Script())
+    assert await most_at_once(line) == FEWEST_IN_FLIGHT + 5
+    for _ in range(WORK_IN_FLIGHT):
+        await line.work(Script())
+    assert await most_at_once(line) == WORK_IN_FLIGHT
 
 
 async def test_calls_that_wait_take_turns_by_whose_they_are(time: Turned) -> None:

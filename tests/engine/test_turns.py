@@ -91,3 +91,24 @@ async def test_no_place_is_lost_after_all_that() -> None:
     await work.start("a1", "a2")
     assert work.begun == ["a1", "a2"]
     await work.end(8)
+
+
+async def test_a_place_more_is_taken_at_once_by_whoever_waits() -> None:
+    work = Work(1)
+    await work.start("a1", "a2", "b1")
+    work.turns.set_places(3)
+    await settled()
+    assert work.begun == ["a1", "a2", "b1"]
+    await work.end(3)
+
+
+async def test_with_fewer_places_than_are_held_nobody_begins_until_enough_are_given_back() -> None:
+    work = Work(3)
+    await work.start("a1", "a2", "a3", "b1", "b2")
+    work.turns.set_places(1)
+    await work.end(2)
+    assert work.begun == ["a1", "a2", "a3"]
+    await work.end(1)
+    assert work.begun == ["a1", "a2", "a3", "b1"]
+    await work.end(2)
+    assert (work.begun[-1], work.turns.places) == ("b2", 1)
