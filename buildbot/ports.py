@@ -195,9 +195,10 @@ class Forge(Protocol):
     """What the engine asks of a forge, by the repository's full name. All raise `CallError`s."""
 
     async def credential(self, full_name: str) -> str:
-        """A stable name for whose write budget a status of this repository spends ("user:ci-bot", "installation:42").
+        """A stable name for whose write budget a status of this repository spends ("user:ci-bot", "installation:42",
+        or "token:github.com" for the one token that there is).
 
-        Never the token itself. Asks the forge once and remembers.
+        Never the token itself. Where the forge has to be asked, it is asked once.
         """
 
     async def post_status(self, target: StatusTarget, status: CommitStatus) -> None:

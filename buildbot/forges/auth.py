@@ -15,7 +15,7 @@ class Auth(Protocol):
         """A token in place of one that got 401, None if there is no other."""
 
     async def credential(self, full_name: str) -> str | None:
-        """The name of the budget that the token spends, None if it is that of the token's user."""
+        """The name of the budget that the token spends, None if it is the only one."""
 
 
 class TokenAuth:
@@ -35,5 +35,5 @@ class TokenAuth:
         return None
 
     async def credential(self, full_name: str) -> str | None:  # noqa: ARG002
-        """None: the token's user has to be asked for."""
+        """None: there is no other."""
         return None

@@ -4,7 +4,8 @@ A status is posted once per call: the status loop is the retry, and a second cop
 commit takes per context. What is tried again and what is not is the `Conversation`'s affair, as at every forge.
 
 How to authenticate is an `Auth`: a `TokenAuth`, or the `AppAuth` beside this file. `credential` names whose budget a
-status spends, since GitHub counts per user or installation: two tokens of one user are one budget.
+status spends, since GitHub counts per user or installation. Whose a token is need not be asked for that: one forge has
+one token and so one budget, and it stays the same when the token is replaced by another of the same user.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ import httpx
 from buildbot.domain.push import RefKind
 from buildbot.domain.status import DESCRIPTION_LIMIT, CommitStatus
 from buildbot.forges.auth import Auth, TokenAuth
-from buildbot.forges.conversation import RETRY_PAUSE, Conversation, UserBudget, reading, sha_in, utc_now
+from buildbot.forges.conversation import RETRY_PAUSE, Conversation, reading, sha_in, utc_now
 from buildbot.forges.fields import Fields, shown
 from buildbot.forges.github import refs, tree
 from buildbot.forges.github.app_auth import AppAuth
@@ -70,12 +71,11 @@ class GitHubApi:
             client, GITHUB, auth, api_url=api_url, request_timeout=request_timeout, retry_pause=retry_pause, now=now
         )
         self._auth = auth
-        self._budget = UserBudget(self._login, self._talk.host)
         self.delivery_log = GitHubDeliveryLog(self._talk, auth if isinstance(auth, AppAuth) else None)
 
     async def credential(self, full_name: str) -> str:
-        """ "installation:<id>", "user:<login>", or "token:<host>" where GitHub does not say whose token it is."""
-        return await self._auth.credential(full_name) or await self._budget.name()
+        """ "installation:<id>" for an App, else "token:<host>"."""
+        return await self._auth.credential(full_name) or f"token:{self._talk.host}"
 
     async def post_status(self, target: StatusTarget, status: CommitStatus) -> None:
         """Post a commit status, once. `Vanished`: no such commit (yet). `Refused`: never will be, in GitHub's words.
@@ -186,9 +186,6 @@ class GitHubApi:
             scopes=None if scopes is None else frozenset(filter(None, scopes.replace(" ", "").split(","))),
             expires=answer.headers.get("github-authentication-token-expiration"),
         )
-
-    async def _login(self) -> str:
-        return (await self.user()).login
 
     async def _peeled(self, full_name: str, tag_object: str, hops: int = DEEPEST_TAG) -> str:
         path = f"{repository_path(full_name)}/git/tags/{quoted(tag_object)}"

@@ -1,10 +1,13 @@
 """Acting as a GitHub App: installation tokens that may do no more than the bot does, renewed before they end.
 
 The App proves itself with a JSON web token that it signs (RS256, 9 minutes, issued a minute in the past because clocks
-differ); with that it finds the installation that covers a repository and gets a token for this repository alone, for
-writing commit statuses and reading contents. A token lives an hour and is renewed five minutes before its end; if that
-fails and the old one still holds, the old one is used. Each repository has a lock, so that a burst of statuses asks
-for one token and not for twenty.
+differ) and uses for a minute; with that it finds the installation that covers a repository and gets a token for this
+repository alone, for writing commit statuses and reading contents. A token lives an hour and is renewed five minutes
+before its end; if that fails and the old one still holds, the old one is used. Each repository has a lock, so that a
+burst of statuses asks for one token and not for twenty.
+
+An account can install an App once. So the installation found for one repository is taken to be that of all the
+account's repositories, and only where GitHub gives no token for one of them there, its own is asked for.
 
 Narrowing is worth the token per repository: what leaks from one build's log cannot write to another repository. A
 token is opaque and may be of any length (GitHub lengthens them, up to several hundred characters).
@@ -36,6 +39,8 @@ PERMISSIONS = {"statuses": "write", "contents": "read"}
 RENEWED_BEFORE_END = timedelta(minutes=5)
 JWT_BACKDATED = timedelta(seconds=60)
 JWT_LIFETIME = timedelta(minutes=9)
+JWT_USED = timedelta(minutes=1)
+"""Signing takes a millisecond, so that a burst signs once; and a clock that is put right is believed soon."""
 _MOVED_TO = re.compile(r"/repositories/([0-9]{1,18})/installation")
 
 
@@ -52,6 +57,7 @@ class AppAccount:
 class _Installation:
     id: int
     repository: Mapping[str, object]  # how a token is narrowed: by name, or by id once the name has moved
+    is_assumed: bool = False  # found for another repository of the account
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,8 +87,11 @@ class AppAuth:
         self._key = _parsed(private_key_pem)
         self._now = now
         self._installations: dict[str, _Installation] = {}
+        self._of_accounts: dict[str, int] = {}
+        self._signed: tuple[datetime, str] | None = None
         self._tokens: dict[str, _Token] = {}
         self._locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._account_locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
 
     async def token(self, full_name: str) -> str:
         """An installation token for the repository that is good for some minutes yet.
@@ -101,7 +110,7 @@ class AppAuth:
         async with self._locks[full_name.lower()]:
             held = self._tokens.pop(full_name.lower(), None)
             if held is None or held.value == refused:
-                self._installations.pop(full_name.lower(), None)
+                self._forget_installation(full_name)
                 held = await self._issue(full_name)
             self._tokens[full_name.lower()] = held
             return held.value
@@ -138,10 +147,11 @@ class AppAuth:
     async def _issue(self, full_name: str) -> _Token:
         was_known = full_name.lower() in self._installations
         installation = await self._installation(full_name)
+        may_be_wrong = was_known or installation.is_assumed
         body = {"permissions": PERMISSIONS, **installation.repository}
         answer = await self._as_app("POST", f"/app/installations/{installation.id}/access_tokens", body)
-        if answer.status in {404, 422} and was_known:  # installed anew, renamed, or moved to another account
-            del self._installations[full_name.lower()]
+        if answer.status in {404, 422} and may_be_wrong:  # installed anew, renamed, moved, or never covered
+            self._forget_installation(full_name)
             return await self._issue(full_name)
         return self._token_of(answer, full_name)
 
@@ -162,8 +172,29 @@ class AppAuth:
     async def _installation(self, full_name: str) -> _Installation:
         known = self._installations.get(full_name.lower())
         if known is None:
-            known = self._installations[full_name.lower()] = await self._found_installation(full_name)
+            known = self._installations[full_name.lower()] = await self._of_account(full_name)
         return known
+
+    async def _of_account(self, full_name: str) -> _Installation:
+        account = full_name.lower().partition("/")[0]
+        lock = self._account_locks[account]
+        is_first = not lock.locked()
+        async with lock:
+            if (assumed := self._of_accounts.get(account)) is not None:
+                return _Installation(assumed, {"repositories": [full_name.rpartition("/")[2]]}, is_assumed=True)
+            if is_first:
+                return await self._noted_installation(full_name, account)
+        return await self._noted_installation(full_name, account)  # what failed for the first is not waited for in line
+
+    async def _noted_installation(self, full_name: str, account: str) -> _Installation:
+        found = await self._found_installation(full_name)
+        if "repositories" in found.repository:  # one that has moved may be another account's by now
+            self._of_accounts[account] = found.id
+        return found
+
+    def _forget_installation(self, full_name: str) -> None:
+        self._installations.pop(full_name.lower(), None)
+        self._of_accounts.pop(full_name.lower().partition("/")[0], None)
 
     async def _found_installation(self, full_name: str) -> _Installation:
         answer = await self._as_app("GET", f"{repository_path(full_name)}/installation")
@@ -190,8 +221,10 @@ class AppAuth:
 
     def _signed_claims(self) -> str:
         now = self._now()
-        claims = {"iat": now - JWT_BACKDATED, "exp": now + JWT_LIFETIME, "iss": self._app_id}
-        return jwt.encode(claims, self._key, algorithm="RS256")
+        if self._signed is None or not self._signed[0] <= now < self._signed[0] + JWT_USED:
+            claims = {"iat": now - JWT_BACKDATED, "exp": now + JWT_LIFETIME, "iss": self._app_id}
+            self._signed = now, jwt.encode(claims, self._key, algorithm="RS256")
+        return self._signed[1]
 
 
 def _parsed(pem: str) -> RSAPrivateKey:

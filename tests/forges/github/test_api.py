@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import timedelta
@@ -198,37 +197,10 @@ async def test_a_401_page_of_a_proxy_condemns_no_credential() -> None:
             await api(client, Renewable()).post_status(TARGET, PENDING)
 
 
-async def test_the_tokens_user_is_asked_once_for_all_repositories() -> None:
-    async with wired(answer(200, {"login": "ci-bot"})) as (client, wire):
-        forge = api(client)
-        names = await asyncio.gather(*[forge.credential(f"acme/{name}") for name in "abc"])
-    assert names == ["user:ci-bot"] * 3
-    assert wire.asked == ["GET /user"]
-
-
-@pytest.mark.parametrize("refusal", [said(403, DENIED), said(404, "Not Found")])
-async def test_a_token_that_may_not_ask_for_its_user_has_a_name_all_the_same(refusal: httpx.Response) -> None:
-    async with wired(refusal) as (client, _):
-        forge = api(client)
-        assert await forge.credential(REPO) == "token:github.test"
-        assert await forge.credential(REPO) == "token:github.test"
-
-
-async def test_a_passing_failure_to_ask_for_the_user_is_not_remembered() -> None:
-    async with wired(said(429, "slow"), said(401, "Bad credentials"), answer(200, {"login": "x"})) as (client, _):
-        forge = api(client)
-        with pytest.raises(Throttled):
-            await forge.credential(REPO)
-        with pytest.raises(CredentialRefused):
-            await forge.credential(REPO)
-        assert await forge.credential(REPO) == "user:x"
-
-
-async def test_statuses_do_not_wait_for_the_name_of_a_budget() -> None:
-    async with wired(page(404), answer(200, {"login": "x"})) as (client, _):
-        forge = api(client)
-        assert await forge.credential(REPO) == "token:github.test"
-        assert await forge.credential(REPO) == "user:x"
+async def test_one_token_is_one_budget_and_nobody_is_asked_whose() -> None:
+    async with wired() as (client, wire):
+        names = {await api(client).credential(f"acme/{name}") for name in "abc"}
+    assert (names, wire.asked) == ({"token:github.test"}, [])
 
 
 async def test_a_201_is_taken_at_its_word_so_that_no_status_is_sent_twice() -> None:

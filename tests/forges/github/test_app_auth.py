@@ -95,11 +95,57 @@ async def test_a_burst_asks_for_one_token(app: Apps) -> None:
 
 
 async def test_each_repository_has_its_own_token(app: Apps) -> None:
-    async with wired(FOUND, issued("ghs_a"), FOUND, issued("ghs_b")) as (client, _):
+    async with wired(FOUND, issued("ghs_a"), issued("ghs_b")) as (client, wire):
         auth = app(client)
         assert await auth.token("acme/a") == "ghs_a"
         assert await auth.token("acme/b") == "ghs_b"
         assert await auth.token("acme/a") == "ghs_a"
+    assert wire.body()["repositories"] == ["b"]
+
+
+async def test_the_installation_is_asked_for_once_for_all_repositories_of_an_account(app: Apps) -> None:
+    async with wired(FOUND, *(issued() for _ in range(5))) as (client, wire):
+        auth = app(client)
+        await asyncio.gather(*(auth.token(f"acme/{name}") for name in "abcde"))
+    assert [one for one in wire.asked if one.endswith("/installation")] == ["GET /repos/acme/a/installation"]
+
+
+async def test_another_account_has_an_installation_of_its_own(app: Apps) -> None:
+    async with wired(FOUND, issued(), answer(200, {"id": 43}), issued()) as (client, wire):
+        auth = app(client)
+        await auth.token("acme/a")
+        await auth.token("other/a")
+    assert wire.asked[2:] == ["GET /repos/other/a/installation", "POST /app/installations/43/access_tokens"]
+
+
+@pytest.mark.parametrize("refusal", [said(404, "Not Found"), said(422, "There is at least one repository that ...")])
+async def test_a_repository_that_its_accounts_installation_does_not_cover_is_looked_up_by_itself(
+    app: Apps, refusal: httpx.Response
+) -> None:
+    async with wired(FOUND, issued(), refusal, said(404, "Not Found")) as (client, wire):
+        auth = app(client)
+        await auth.token("acme/a")
+        with pytest.raises(Refused, match="not installed on acme/b"):
+            await auth.token("acme/b")
+    assert wire.asked[-1] == "GET /repos/acme/b/installation"
+
+
+async def test_a_repository_that_has_moved_to_another_account_tells_nothing_about_its_former_one(app: Apps) -> None:
+    moved = said(301, "Moved Permanently", location=f"{API_URL}/repositories/7/installation")
+    async with wired(moved, answer(200, {"id": 99}), issued(), FOUND, issued()) as (client, wire):
+        auth = app(client)
+        await auth.token("acme/moved")
+        await auth.token("acme/stays")
+    assert wire.asked[-1] == "POST /app/installations/42/access_tokens"
+
+
+async def test_a_signature_is_used_for_a_minute_and_not_where_the_clock_is_set_back(app: Apps, clock: Clock) -> None:
+    async with wired(FOUND, issued(), issued(), issued(), issued()) as (client, wire):
+        auth = app(client)
+        for seconds, name in ((0, "a"), (59, "b"), (60, "c"), (-3600, "d")):
+            clock.now = NOW + timedelta(seconds=seconds)
+            await auth.token(f"acme/{name}")
+    assert [wire.tokens.index(one) for one in wire.tokens] == [0, 0, 0, 3, 4]
 
 
 @pytest.mark.parametrize("failing", [said(500, "x"), httpx.ConnectError("x"), said(429, "x"), httpx.ReadTimeout("")])

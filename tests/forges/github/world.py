@@ -18,6 +18,7 @@ class GitHubWorld(ForgeWorld):
     """A sandbox GitHub with a classic token."""
 
     name = "github"
+    budget = "token:github.test"
 
     def __init__(self, client: httpx.AsyncClient, sandbox: GitHub) -> None:
         super().__init__(client)
