@@ -63,7 +63,7 @@ class KnownSources:
         about that commit alone."""
         key = _key(build)
         if (under_way := self._looks.get(key)) is not None:
-            shared = await under_way
+            shared = await asyncio.shield(under_way)  # whoever gives up waiting must not end it for the others
             return shared if shared is not None else await look()
         mine = self._looks[key] = asyncio.get_running_loop().create_future()
         try:

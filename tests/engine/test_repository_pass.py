@@ -446,3 +446,13 @@ async def test_a_build_that_waits_for_quiet_holds_its_image_tags() -> None:
     await it.look()
     assert it.quay.calls == []
     assert "which still writes latest" in it.seen(2).because
+
+
+async def test_answers_that_come_together_are_written_down_together() -> None:
+    it = World()
+    for number in range(1, 11):
+        it.add(planned(), number)
+    await it.look()
+    intents, *answers = it.store.saves
+    assert (len(intents), len(answers)) == (10, 2), "what came while the first answer was written went in one write"
+    assert sum(len(written) for written in answers) == 10
