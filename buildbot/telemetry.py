@@ -20,6 +20,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 STRUCK_OUT = "•••"
 SHORTEST_SECRET = 4
+_PLAIN = (str, int, float, type(None))
 
 REGISTRY = CollectorRegistry()
 DELIVERIES = Counter(
@@ -81,7 +82,16 @@ class Redaction:
 
     def __call__(self, _logger: object, _method: str, line: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
         """Strike out."""
+        if self._is_clean(line):
+            return line
         return {key: self._clean(value) for key, value in line.items()}
+
+    def _is_clean(self, line: Mapping[str, Any]) -> bool:
+        # Nearly every line is, and one search of all that it holds costs a tenth of one in each of its values.
+        if not all(isinstance(value, _PLAIN) for value in line.values()):
+            return False
+        held = "\n".join(str(value) for value in line.values() if isinstance(value, str))
+        return not any(spelling in held for spelling in self._spellings)
 
     def _clean(self, value: Any) -> Any:
         match value:

@@ -87,13 +87,13 @@ def _write(connection: Connection, changes: Sequence[BuildChange], now: datetime
     _run(connection, _SEE, seen)
     _run(connection, _TELL, told)
     for change in changes:
-        build = change.build
         if change.is_admitted:
-            admit(connection, build, now)
+            admit(connection, change.build, now)
         if change.claims_status:
-            own_status(connection, build, change.status, now)
-        else:
-            want(connection, build.id, change.status, now, is_news=change.is_news)
+            own_status(connection, change.build, change.status, now)
+    for is_news in (True, False):
+        wishing = [change for change in changes if not change.claims_status and change.is_news is is_news]
+        want(connection, {change.build.id: change.status for change in wishing}, now, is_news=is_news)
 
 
 def save_strays(connection: Connection, held: Claim, found: Sequence[Stray]) -> None:

@@ -7,7 +7,7 @@ never takes a newer wish for one it has sent.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -66,10 +66,12 @@ def own_status(
     _OWN(connection, key | _wish(status, now) | ownership)
 
 
-def want(connection: Connection, build: BuildId, status: CommitStatus, now: datetime, *, is_news: bool) -> None:
-    """Write the owner's new wish; `is_news` makes it due. A build that owns no status wishes in vain."""
+def want(connection: Connection, wishes: Mapping[BuildId, CommitStatus], now: datetime, *, is_news: bool) -> None:
+    """Write the owners' new wishes; `is_news` makes them due. A build that owns no status wishes in vain."""
     due = {"due": now} if is_news else {}
-    connection.execute(_WANT, {"of_owner": build, **_wish(status, now), **due})
+    rows = [{"of_owner": build, **_wish(status, now), **due} for build, status in wishes.items()]
+    if rows:
+        connection.execute(_WANT, rows)
 
 
 def claim(
