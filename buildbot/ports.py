@@ -421,7 +421,8 @@ class Stray:
 class Claim:
     """One repository of a registry with all its unfinished builds (oldest first), leased to one instance.
 
-    Only `claim_repositories` makes one, every save shows it: `token` fences off an instance whose lease has run out.
+    Only `claim_repositories` and `refresh` make one, every save shows it: `token` fences off an instance whose lease has
+    run out.
     `is_taken_over`: another process held the repository last, so nothing that this one remembers about it counts.
     `typical` is how long builds of the repository usually run.
     """
@@ -623,6 +624,10 @@ class Store(Protocol):
 
     async def release(self, claim: Claim, due: datetime | None, typical: timedelta | None = None) -> None:
         """Give the repository back, to be looked at again at `due` (None: when something is recorded for it)."""
+
+    async def refresh(self, claim: Claim) -> Claim:
+        """The same claim with the repository's unfinished builds and strays as they are by now, and no longer taken
+        over: what was recorded meanwhile can go on with the rest. Raises ClaimLost."""
 
     async def renew(self, held: Collection[Claim], now: datetime, lease: timedelta) -> None:
         """Lengthen the leases of claims that are still being worked on. One that is not among them runs out: its

@@ -11,6 +11,7 @@ from __future__ import annotations
 import sys
 from collections import Counter
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import timedelta
 
 import structlog
@@ -95,6 +96,10 @@ class BuildLoop(LeaseLoop[Claim]):
             return
         one = RepositoryPass(claim, setup, self._tools)
         due = await one.run()
+        if one.has_found_source:
+            # What has come in meanwhile is asked for together with what the look was for.
+            await self._look(replace(await self._tools.store.refresh(claim), typical=one.typical))
+            return
         await self._tools.store.release(claim, due, one.typical)
         if due is not None:
             self.pulse.beat_in((due - self._tools.clock.now()).total_seconds())

@@ -57,7 +57,8 @@ HOLD_LOOK = timedelta(minutes=1)
 class RepositoryPass:
     """One pass over a claim, by the setup that is in force as it begins.
 
-    `run` returns when to look again; `typical` is what it learned of build times.
+    `run` returns when to look again; `typical` is what it learned of build times. `has_found_source`: builds can be
+    asked for now that waited for a look at their source.
     """
 
     def __init__(self, claim: Claim, setup: Setup, tools: Tools) -> None:
@@ -71,6 +72,7 @@ class RepositoryPass:
         self._questions = ForgeQuestions(setup.forges, tools.memory.sources, tools.clock)
         self._strays = Strays(claim, self._site, tools.store, tools.clock)
         self._deferred: datetime | None = None
+        self.has_found_source = False
 
     @property
     def typical(self) -> timedelta | None:
@@ -208,12 +210,14 @@ class RepositoryPass:
             case _:
                 raise ValueError(f"not a call: {action}")
         self._builds.fold(build_id, action, outcome)
-        if not self._is_remembered(build_id, action):
+        if self._is_remembered(build_id, action):
+            self.has_found_source = True
+        else:
             await self._builds.save_together()
 
     def _is_remembered(self, build_id: BuildId, action: Action) -> bool:
         """Whether the next pass will know what this call taught without a word of it in the store: a source that is
-        there, which is written down with the request that follows."""
+        there, which is written down with the request that follows directly."""
         build = self._builds[build_id]
         is_known = isinstance(action, CheckSource) and build.seen.is_checked
         return is_known and self._sources.needs_no_look(build, self._clock.monotonic())

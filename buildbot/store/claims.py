@@ -8,6 +8,7 @@ if nothing has come in meanwhile.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -40,6 +41,7 @@ _SEE = update(builds).where(builds.c.id == bindparam("of_build"))
 _TELL = steps.insert()
 _CLAIM = update(claims).where(*_of_repository(claims))
 _TOKEN = select(claims.c.token).where(*_of_repository(claims)).with_for_update()
+_HELD = select(claims.c.token, claims.c.wakes).where(*_of_repository(claims))
 _GIVE_BACK = update(claims).where(*_MINE)
 _DUE_UNLESS_WOKEN = update(claims).where(*_MINE, claims.c.wakes == bindparam("of_wakes"))
 _UNFINISHED = select(builds).where(*_of_repository(builds), builds.c.finished_at.is_(None)).order_by(builds.c.seq)
@@ -122,6 +124,17 @@ def release(connection: Connection, held: Claim, due: datetime | None, typical: 
     connection.execute(_DUE_UNLESS_WOKEN, {**mine, "of_wakes": held.wakes, "due": due})
 
 
+def refresh(connection: Connection, held: Claim) -> Claim:
+    """The claim with what is unfinished now. Raises ClaimLost."""
+    row = connection.execute(_HELD, _named(held.registry, held.repository)).first()
+    if row is None or row.token != held.token:
+        raise _lost(held)
+    # `wakes` is read before the builds: what comes in between is in them, and looked at once more, never missed.
+    builds = _unfinished(connection, held.registry, held.repository)
+    strays = _strays(connection, held.registry, held.repository)
+    return replace(held, wakes=row.wakes, builds=builds, strays=strays, is_taken_over=False)
+
+
 def renew(connection: Connection, held: Collection[Claim], now: datetime, lease: timedelta) -> None:
     """Lengthen the leases of those claims that have not run out."""
     mine = [(one.registry, one.repository, one.token) for one in held]
@@ -151,7 +164,11 @@ def followed(connection: Connection, ids: Collection[BuildId]) -> Mapping[BuildI
 
 def _prove(connection: Connection, held: Claim) -> None:
     if connection.execute(_TOKEN, _named(held.registry, held.repository)).scalar() != held.token:
-        raise ClaimLost(f"another instance follows {held.repository} by now")
+        raise _lost(held)
+
+
+def _lost(held: Claim) -> ClaimLost:
+    return ClaimLost(f"another instance follows {held.repository} by now")
 
 
 def _take(connection: Connection, row: Row[Any], owner: str, now: datetime, lease: timedelta) -> Claim:

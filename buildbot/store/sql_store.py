@@ -109,6 +109,9 @@ class SqlStore:
     async def release(self, claim: Claim, due: datetime | None, typical: timedelta | None = None) -> None:
         await self._write(claims.release, claim, due, typical)
 
+    async def refresh(self, claim: Claim) -> Claim:
+        return await self._read(claims.refresh, claim)
+
     async def renew(self, held: Collection[Claim], now: datetime, lease: timedelta) -> None:
         await self._write(claims.renew, held, now, lease)
 

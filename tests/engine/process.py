@@ -169,7 +169,7 @@ class _Store:
     async def claim_repositories(
         self, owner: str, now: datetime, lease: timedelta, limit: int, room: Mapping[str, int]
     ) -> tuple[Claim, ...]:
-        sim, sabotage = self._sim, self._sim.sabotage
+        sim = self._sim
 
         async def claim() -> tuple[Claim, ...]:
             claims = await sim.store.claim_repositories(owner, now, lease, limit, room)
@@ -177,13 +177,18 @@ class _Store:
             self.claimed_at |= {one.repository: sim.now for one in claims}
             return claims
 
-        claims = await self._do(claim)
+        return tuple(self._sabotaged(one) for one in await self._do(claim))
+
+    async def refresh(self, claim: Claim) -> Claim:
+        fresh = await self._do(lambda: self._sim.store.refresh(self._held(claim)))
+        return self._sabotaged(replace(fresh, token=claim.token))
+
+    def _sabotaged(self, claim: Claim) -> Claim:
+        sabotage = self._sim.sabotage
         if sabotage.hides_holders:
-            self._hidden |= {one.token for one in claims if len(one.builds) > 1}
-            claims = tuple(replace(one, builds=_one_of(one)) for one in claims)
-        if sabotage.drops_strays:
-            claims = tuple(replace(one, strays=()) for one in claims)
-        return claims
+            self._hidden |= {claim.token} if len(claim.builds) > 1 else set()
+            claim = replace(claim, builds=_one_of(claim))
+        return replace(claim, strays=()) if sabotage.drops_strays else claim
 
     async def save(
         self, claim: Claim, changes: Sequence[BuildChange], now: datetime, caps: Caps

@@ -117,6 +117,36 @@ async def test_the_same_instance_again_takes_nothing_over(world: World) -> None:
     assert (first.is_taken_over, again.is_taken_over) == (True, False)
 
 
+async def test_a_claim_that_is_refreshed_has_what_came_in_meanwhile_and_is_taken_over_no_longer(world: World) -> None:
+    first = await world.build("a", "b")
+    held = await world.claim()
+    await world.save(held, ended_as(first, BuildPhase.FAILED, world.now))
+    await world.push("b", "c")
+    fresh = await world.store.refresh(held)
+    assert [build.commit for build in fresh.builds] == [sha("c")]
+    assert (fresh.token, fresh.is_taken_over) == (held.token, False)
+
+
+async def test_only_what_comes_in_after_a_claim_is_refreshed_keeps_it_due(world: World) -> None:
+    await world.build("a", "b")
+    held = await world.claim()
+    await world.push("b", "c")
+    fresh = await world.store.refresh(held)
+    await world.store.release(fresh, START + timedelta(hours=1))
+    assert not await world.is_due()
+    await world.push("c", "d")
+    assert await world.is_due()
+
+
+async def test_a_stale_claim_is_not_refreshed(world: World) -> None:
+    await world.build("a", "b")
+    stale = await world.claim("one")
+    world.now += LEASE
+    await world.claim("two")
+    with pytest.raises(ClaimLost, match="acme/api"):
+        await world.store.refresh(stale)
+
+
 async def test_a_stale_claim_saves_nothing(world: World) -> None:
     build = await world.build("a", "b")
     stale = await world.claim("one")
