@@ -20,7 +20,6 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 STRUCK_OUT = "•••"
 SHORTEST_SECRET = 4
-_PLAIN = (str, int, float, type(None))
 
 REGISTRY = CollectorRegistry()
 DELIVERIES = Counter(
@@ -72,6 +71,7 @@ class Redaction:
 
     def __init__(self, secrets: Iterable[str] = ()) -> None:
         self._spellings: tuple[str, ...] = ()
+        self._in_json: tuple[str, ...] = ()
         self.learn(secrets)
 
     def learn(self, secrets: Iterable[str]) -> None:
@@ -79,19 +79,20 @@ class Redaction:
         and a call that began with it may yet fail and tell of it."""
         spellings = {spelling for secret in secrets for spelling in _spellings(secret)}
         self._spellings = tuple(sorted(spellings.union(self._spellings), key=len, reverse=True))
+        self._in_json = tuple({_json(spelling)[1:-1] for spelling in self._spellings})
+
+    def rendered(self, logger: object, method: str, line: MutableMapping[str, Any]) -> str:
+        """The line as JSON, struck out. Nearly no line has a secret in it, and to see that in the finished text costs
+        a fraction of going through everything that it holds."""
+        try:
+            text = _json(line)
+        except TypeError:  # a key that JSON does not have
+            return _json(self(logger, method, line))
+        return _json(self(logger, method, line)) if any(secret in text for secret in self._in_json) else text
 
     def __call__(self, _logger: object, _method: str, line: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
         """Strike out."""
-        if self._is_clean(line):
-            return line
         return {key: self._clean(value) for key, value in line.items()}
-
-    def _is_clean(self, line: Mapping[str, Any]) -> bool:
-        # Nearly every line is, and one search of all that it holds costs a tenth of one in each of its values.
-        if not all(isinstance(value, _PLAIN) for value in line.values()):
-            return False
-        held = "\n".join(str(value) for value in line.values() if isinstance(value, str))
-        return not any(spelling in held for spelling in self._spellings)
 
     def _clean(self, value: Any) -> Any:
         match value:
@@ -110,6 +111,14 @@ class Redaction:
         for spelling in self._spellings:
             text = text.replace(spelling, STRUCK_OUT)
         return text
+
+
+def _json(value: object) -> str:
+    return json.dumps(value, ensure_ascii=False, default=_plain)
+
+
+def _plain(value: object) -> object:
+    return list(value) if isinstance(value, (set, frozenset)) else str(value)
 
 
 def _spellings(secret: str) -> Iterator[str]:
@@ -132,7 +141,7 @@ def log_to(stream: TextIO | None = None, *, secrets: Iterable[str] = (), level: 
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         structlog.processors.format_exc_info,
     ]
-    written: list[Any] = [redaction, structlog.processors.JSONRenderer(ensure_ascii=False)]
+    written: list[Any] = [redaction.rendered]
     structlog.configure(
         processors=[*told_of, *written],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level]),

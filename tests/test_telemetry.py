@@ -6,6 +6,7 @@ import io
 import json
 import logging
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
@@ -80,7 +81,12 @@ def test_a_secret_in_a_traceback_is_struck_out(lines: io.StringIO, log: Any) -> 
 
 def test_what_is_no_text_stays_what_it_is() -> None:
     line = {"port": 8080, "ratio": 0.5, "done": True, "nothing": None, "builds": ["b1"], "by_phase": {"waiting": 2}}
-    assert Redaction(("8080",))(None, "info", dict(line)) == line
+    assert json.loads(Redaction(("8080",)).rendered(None, "info", dict(line))) == line
+
+
+def test_what_json_does_not_have_is_told_all_the_same() -> None:
+    told = Redaction(("a secret",)).rendered(None, "info", {"event": {("a", 1): {"x"}}, "path": Path("a secret")})
+    assert json.loads(told) == {"event": {"('a', 1)": ["x"]}, "path": STRUCK_OUT}
 
 
 def test_an_empty_or_tiny_secret_does_not_strike_out_everything() -> None:
@@ -89,7 +95,7 @@ def test_an_empty_or_tiny_secret_does_not_strike_out_everything() -> None:
 
 @given(secret=st.text(min_size=4, max_size=40), before=st.text(), after=st.text())
 def test_no_text_around_a_secret_keeps_it(secret: str, before: str, after: str) -> None:
-    told = Redaction((secret,))(None, "info", {"event": [before + secret + after]})
+    told = json.loads(Redaction((secret,)).rendered(None, "info", {"event": [before + secret + after]}))
     pieces = [piece for piece in (secret, *secret.splitlines()) if len(piece) >= 4]
     rest = told["event"][0].replace(STRUCK_OUT, "\0")
     assert not [piece for piece in pieces if piece in rest and piece not in STRUCK_OUT]

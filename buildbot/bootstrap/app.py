@@ -26,6 +26,7 @@ from buildbot.engine.pacing import Clock
 from buildbot.engine.redelivery import redeliveries
 from buildbot.engine.rounds import RoundLoop, Rounds
 from buildbot.engine.running import Engine
+from buildbot.engine.rush import Rush
 from buildbot.engine.setup import Current
 from buildbot.engine.status_loop import StatusLoop
 from buildbot.engine.sweep import sweeps
@@ -48,15 +49,16 @@ def build_app(config: Config, clock: Clock | None = None, source: Source | None 
     owner, lease, shared = secrets.token_hex(8), config.store.lease, Shared(client, clock)
     current, memory = Current(new_setup(config, shared)), Memory()
     relay, tails = ArchiveRelay(store, current, clock), LogTails(current, clock)
-    statuses = StatusLoop(store, current, clock, lease)
+    rush = Rush()
+    statuses = StatusLoop(store, current, clock, lease, rush)
     tools = Tools(store, clock, memory, relay.url_of)
-    builds = BuildLoop(owner, lease, current, tools, on_news=statuses.pulse.beat)
+    builds = BuildLoop(owner, lease, current, tools, on_news=statuses.pulse.beat, rush=rush)
 
     def wake() -> None:
         builds.pulse.beat()
         statuses.pulse.beat()
 
-    intake = Intake(store, wake)
+    intake = Intake(store, wake, rush)
     rounds = Rounds(
         RoundLoop(redeliveries(store, current), store, clock, owner=owner, lease=lease),
         RoundLoop(sweeps(store, intake, current), store, clock, owner=owner, lease=lease),

@@ -60,6 +60,7 @@ def server_config(app: object) -> uvicorn.Config:
         log_config=None,
         access_log=False,
         server_header=False,
+        proxy_headers=False,  # nothing asks who the client is
         timeout_graceful_shutdown=GRACEFUL_SECONDS,
         lifespan="on",
     )

@@ -79,6 +79,23 @@ def place(moves: Sequence[Move], before: str | None, after: str | None, pushed_a
     return Next(head.position + 1, gap=True)
 
 
+def is_placed_by_head(
+    head: Move, newest: datetime | None, before: str | None, after: str | None, pushed_at: datetime | None
+) -> bool:
+    """Whether `place` needs no other move than the head to place a push: it is the head's move again, or follows it.
+
+    `newest` is the newest push time of all recorded moves, None where none has one. So nobody has to read the history
+    of a ref for what nearly every push is.
+    """
+    if (before, after) == (head.before, head.after):
+        return True
+    follows = before == head.after
+    if pushed_at is None:
+        return follows
+    is_newest = newest is None or pushed_at > newest
+    return is_newest and (follows or head.pushed_at is not None)
+
+
 def place_swept(moves: Sequence[Move], before: str | None, after: str | None) -> Repetition | Next | None:
     """Where a move belongs that a look at the forge showed: the ref is at `after`, and was last known at `before`.
 

@@ -16,6 +16,7 @@ import hashlib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
 from buildbot.domain.build import COMMIT_PLACEHOLDERS
 from buildbot.domain.push import RefKind, Source, kind_of, name_of, short
@@ -36,6 +37,7 @@ REPOSITORY_LENGTH = 255
 
 _PLACEHOLDER = re.compile(r"\{([^{}?]*)(?:\?([^{}]*))?\}")
 _ILLEGAL = re.compile(r"[^A-Za-z0-9_.-]")
+_LEGAL = re.compile(rf"[A-Za-z0-9_][A-Za-z0-9_.-]{{0,{TAG_LENGTH - 1}}}")
 _REPOSITORY = re.compile(r"[a-z0-9][a-z0-9._-]*(/[a-z0-9][a-z0-9._-]*)+")
 _VERSION = re.compile(
     r"v?(?P<version>(?P<major>0|[1-9]\d*)\.(?P<minor>0|[1-9]\d*)\.(?P<patch>0|[1-9]\d*)"
@@ -100,14 +102,32 @@ def facts_of(source: Source, ref: str, commit: str | None, rule: str) -> dict[st
 
 def fill(template: str, facts: Mapping[str, str | None]) -> str | Unfilled:
     """The template with everything filled in, or why it cannot be."""
-    missing = next((name for name in placeholders(template) if facts.get(name) is None), None)
-    if missing is not None:
-        return Unfilled(_why_not(missing, facts))
-    return _PLACEHOLDER.sub(lambda match: str(facts[match[1]]) if match[2] is None else match[2], template)
+    filled = []
+    for literal, name, instead in _pieces(template):
+        filled.append(literal)
+        if name is not None:
+            if (fact := facts.get(name)) is None:
+                return Unfilled(_why_not(name, facts))
+            filled.append(fact if instead is None else instead)
+    return "".join(filled)
+
+
+@lru_cache(maxsize=10_000)
+def _pieces(template: str) -> tuple[tuple[str, str | None, str | None], ...]:
+    # (text, the name of the placeholder after it, what `{name?text}` gives instead); no name after the last text
+    placeholders(template)
+    pieces: list[tuple[str, str | None, str | None]] = []
+    end = 0
+    for match in _PLACEHOLDER.finditer(template):
+        pieces.append((template[end : match.start()], match[1], match[2]))
+        end = match.end()
+    return (*pieces, (template[end:], None, None))
 
 
 def image_tag(text: str) -> str | Unfilled:
     """The text as an image tag. `{sha}` and `{short_sha}` may still stand in it and are kept."""
+    if _LEGAL.fullmatch(text):
+        return text
     pieces = re.split(r"(\{sha\}|\{short_sha\})", text)
     legal = "".join(
         piece if piece in COMMIT_PLACEHOLDERS else _ILLEGAL.sub("-", piece.replace("+", "_")) for piece in pieces

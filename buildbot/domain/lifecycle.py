@@ -40,7 +40,7 @@ Why it is shaped like this:
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -490,17 +490,25 @@ def _may_delete(seen: Seen) -> bool:
 
 def overlap(held: Iterable[str], wanted: Iterable[str]) -> bool:
     """Whether two lists name one image tag; a tag whose commit is still unknown may be any that fits its text."""
-    return any(_may_be_equal(one, other) for one in held for other in wanted)
+    one, other = tuple(held), tuple(wanted)
+    if not set(one).isdisjoint(other):
+        return True
+    open_ones, open_others = _with_commit_open(one), _with_commit_open(other)
+    return _fits_any(one, open_others) or _fits_any(other, open_ones)
 
 
-def _may_be_equal(one: str, other: str) -> bool:
-    return one == other or fnmatchcase(one, _any_commit(other)) or fnmatchcase(other, _any_commit(one))
+def _with_commit_open(tags: Iterable[str]) -> list[str]:
+    return [_any_commit(tag) for tag in tags if "{" in tag]
 
 
 def _any_commit(tag: str) -> str:
     for placeholder in COMMIT_PLACEHOLDERS:
         tag = tag.replace(placeholder, "*")
     return tag
+
+
+def _fits_any(tags: Iterable[str], patterns: Sequence[str]) -> bool:
+    return bool(patterns) and any(fnmatchcase(tag, pattern) for tag in tags for pattern in patterns)
 
 
 def timeout_of(build: Build, limits: Limits) -> timedelta:

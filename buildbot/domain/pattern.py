@@ -233,8 +233,10 @@ class _Automaton:
 
 
 def _is_matched(body: str, text: str) -> bool:
-    # Most patterns are a name and nothing else, and a configuration may have thousands of them.
-    return body == text if _is_literal(body) else _automaton(body).matches(text)
+    # Most patterns are a name and nothing else or stand for everything, and a configuration may have thousands.
+    if _is_literal(body):
+        return body == text
+    return body == _DEEP or _automaton(body).matches(text)
 
 
 _is_literal = cache(is_literal)

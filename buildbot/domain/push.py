@@ -55,6 +55,10 @@ class Archive:
     root: str
     is_direct: bool = True
 
+    def at(self, commit: str) -> Archive:
+        """The archive of one commit."""
+        return Archive(self.url.replace("{sha}", commit), self.root.replace("{sha}", commit), self.is_direct)
+
 
 @dataclass(frozen=True, slots=True)
 class PushEvent:

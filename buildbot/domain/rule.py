@@ -17,7 +17,7 @@ from enum import StrEnum
 from buildbot.domain.build import BuildRequest, Comparison, GoalKind
 from buildbot.domain.image import Unfilled, facts_of, fill, image_tag, repository_name
 from buildbot.domain.lifecycle import overlap
-from buildbot.domain.pattern import deciding, matches, touches
+from buildbot.domain.pattern import deciding, is_literal, matches, touches
 from buildbot.domain.push import PushEvent, RefKind, Source
 
 DEFAULT_DOCKERFILE = "Dockerfile"
@@ -109,6 +109,24 @@ class Rule:
         return self.dockerfile or posixpath.join(self.context, DEFAULT_DOCKERFILE)
 
 
+class RulesBySource:
+    """The rules, to be found by the source repository: most name one, and a push concerns few of thousands."""
+
+    def __init__(self, rules: Sequence[Rule]) -> None:
+        self._rules = tuple(rules)
+        self._patterns = frozenset(at for at, rule in enumerate(rules) if not is_literal(rule.source))
+        self._named: dict[tuple[str, str], list[int]] = {}
+        for at, rule in enumerate(rules):
+            if at not in self._patterns:
+                self._named.setdefault((rule.forge, rule.source.lower()), []).append(at)
+
+    def covering(self, source: Source) -> tuple[Rule, ...]:
+        """Those that speak of a source repository, in their order."""
+        named = self._named.get((source.forge, source.full_name.lower()), ())
+        may = (self._rules[at] for at in sorted(self._patterns.union(named)))
+        return tuple(rule for rule in may if rule.covers(source))
+
+
 @dataclass(frozen=True, slots=True)
 class Planned:
     """The rule asks for this build. `notes` say which image tags were left out, `warning` that a rival writes one
@@ -167,13 +185,14 @@ def _plan(push: PushEvent, rule: Rule, gap: Gap | None) -> RulePlan:
     if isinstance(context, Unfilled):
         return Skipped(rule, f"status_context {rule.status_context!r}: {context.why}")
     route = _route(push, rule)
-    root = "" if route.is_relayed else push.archive.root.strip("/")
+    archive = push.archive.at(push.commit) if push.commit else push.archive
+    root = "" if route.is_relayed else archive.root.strip("/")
     request = BuildRequest(
         rule=rule.name,
         registry=rule.registry,
         repository=repository,
         image_tags=image_tags,
-        archive_url="" if route.is_relayed else push.archive.url,
+        archive_url="" if route.is_relayed else archive.url,
         context=_absolute(root, rule.context),
         dockerfile_path=_absolute(root, rule.dockerfile_path),
         status_context=context[:STATUS_CONTEXT_LENGTH],
@@ -188,7 +207,7 @@ def _plan(push: PushEvent, rule: Rule, gap: Gap | None) -> RulePlan:
         is_dockerfile_in_doubt=_may_touch(push, rule.dockerfile_path, gap),
         comparison=None if listed else _comparison(push, rule, gap),
     )
-    return Planned(rule, request.for_commit(push.commit) if push.commit else request, notes)
+    return Planned(rule, request, notes)
 
 
 @dataclass(frozen=True, slots=True)

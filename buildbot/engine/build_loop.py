@@ -22,6 +22,7 @@ from buildbot.domain.steps import steps
 from buildbot.engine.in_hand import claims_status
 from buildbot.engine.lease_loop import LeaseLoop
 from buildbot.engine.repository_pass import RepositoryPass
+from buildbot.engine.rush import Rush
 from buildbot.engine.setup import FOR_ANOTHER, Current
 from buildbot.engine.tools import Tools
 from buildbot.ports import BuildChange, Claim, ClaimLost, StoreUnavailable, Wording
@@ -44,8 +45,9 @@ class BuildLoop(LeaseLoop[Claim]):
         current: Current,
         tools: Tools,
         on_news: Callable[[], None],
+        rush: Rush | None = None,
     ) -> None:
-        super().__init__(sys.maxsize, lease)  # each registry has a limit of its own, see `_claim`
+        super().__init__(sys.maxsize, lease, rush)  # each registry has a limit of its own, see `_claim`
         self._owner = owner
         self._current = current
         self._tools = tools

@@ -11,8 +11,8 @@ from datetime import datetime
 
 import structlog
 
-from buildbot.domain.decision import judge
 from buildbot.domain.push import SWEEP, PushEvent
+from buildbot.engine.rush import Rush
 from buildbot.engine.setup import Setup
 from buildbot.ports import Delivery, Recorded, Recording, Store
 from buildbot.telemetry import DELIVERIES
@@ -30,11 +30,12 @@ class Sighting:
 
 
 class Intake:
-    """Takes deliveries. `wake` is called after each that left something to do."""
+    """Takes deliveries. `wake` is called after each that left something to do; `rush` learns of every one."""
 
-    def __init__(self, store: Store, wake: Callable[[], None]) -> None:
+    def __init__(self, store: Store, wake: Callable[[], None], rush: Rush | None = None) -> None:
         self._store = store
         self._wake = wake
+        self._rush = rush or Rush()
 
     async def take(self, delivery: Delivery, setup: Setup) -> Recorded:
         """Read, judge and record a delivery by the setup that it was proven by. Raises BadPayload naming the field,
@@ -47,7 +48,7 @@ class Intake:
                 event=delivery.event,
                 received_at=delivery.received_at,
                 reading=reading,
-                judge=lambda push, standing: judge(push, standing, setup.rules),
+                judge=setup.judge,
                 wording=setup.wording,
             )
         )
@@ -67,13 +68,14 @@ class Intake:
                 event=SWEEP,
                 received_at=seen.at,
                 reading=(push,),
-                judge=lambda push, standing: judge(push, standing, setup.rules),
+                judge=setup.judge,
                 wording=setup.wording,
             )
         )
 
     async def _record(self, recording: Recording) -> Recorded:
-        recorded = await self._store.record(recording)
+        with self._rush.taking():
+            recorded = await self._store.record(recording)
         DELIVERIES.labels(recording.forge, recorded.decision).inc()
         log.info(
             "delivery recorded",

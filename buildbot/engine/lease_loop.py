@@ -15,6 +15,7 @@ from typing import Generic, TypeVar
 import structlog
 
 from buildbot.engine.pulse import Pulse
+from buildbot.engine.rush import Rush
 from buildbot.ports import StoreUnavailable
 
 log = structlog.get_logger(__name__)
@@ -25,12 +26,13 @@ AWAY_SECONDS = 1.0
 
 
 class LeaseLoop(ABC, Generic[Leased]):
-    """Works on at most `most` leased things at once. `pulse` makes it look."""
+    """Works on at most `most` leased things at once. `pulse` makes it look; while a `rush` is on it waits with that."""
 
-    def __init__(self, most: int, lease: timedelta) -> None:
+    def __init__(self, most: int, lease: timedelta, rush: Rush | None = None) -> None:
         self.pulse = Pulse()
         self._most = most
         self._lease = lease
+        self._rush = rush or Rush()
         self._tasks: dict[asyncio.Task[None], Leased] = {}
         self._taking = asyncio.Lock()
         self._is_stopping = False
@@ -52,6 +54,7 @@ class LeaseLoop(ABC, Generic[Leased]):
         renewing = asyncio.create_task(self._keep_leases())
         try:
             while not self._is_stopping:
+                await self._rush.over()
                 if not await self._take():
                     await self.pulse.nap()
         finally:

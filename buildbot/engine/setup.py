@@ -14,7 +14,9 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from buildbot.domain.build import Build
-from buildbot.domain.rule import Rule
+from buildbot.domain.decision import Standing, Verdict, judge
+from buildbot.domain.push import PushEvent
+from buildbot.domain.rule import Rule, RulesBySource
 from buildbot.engine.pacing import Line
 from buildbot.engine.sites import ForgeSite, Hook, RegistrySite, StatusSite, WatchedForge
 from buildbot.engine.wording import StatusWording
@@ -46,11 +48,19 @@ class Setup:
     sweep_every: timedelta | None = None
     retention: timedelta = RETENTION
     since: datetime | None = None
+    by_source: RulesBySource = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "by_source", RulesBySource(self.rules))
 
     @property
     def wording(self) -> StatusWording:
         """What statuses say and where they lead."""
         return StatusWording(self.public_url, {key: site.registry for key, site in self.registries.items()})
+
+    def judge(self, push: PushEvent, standing: Standing) -> Verdict:
+        """What a push leads to by these rules."""
+        return judge(push, standing, self.by_source.covering(push.source))
 
     def is_behind(self, build: Build, now: datetime) -> bool:
         """Whether a build names what is not configured here and was planned after this configuration was read: by an

@@ -22,6 +22,7 @@ from buildbot.domain.status import Later, Nothing, Post, Posted, next_post
 from buildbot.engine.lease_loop import LeaseLoop
 from buildbot.engine.outcomes import next_probe
 from buildbot.engine.pacing import LONG_PAUSE, Clock, Closed, Line
+from buildbot.engine.rush import Rush
 from buildbot.engine.setup import FOR_ANOTHER, Current
 from buildbot.engine.sites import StatusSite
 from buildbot.ports import (
@@ -61,8 +62,10 @@ class _Attempt:
 class StatusLoop(LeaseLoop[DueStatus]):
     """Delivers every wanted status. `lease` is how long one is kept from others if this process dies posting it."""
 
-    def __init__(self, store: Store, current: Current, clock: Clock, lease: timedelta) -> None:
-        super().__init__(MOST_POSTS, lease)
+    def __init__(
+        self, store: Store, current: Current, clock: Clock, lease: timedelta, rush: Rush | None = None
+    ) -> None:
+        super().__init__(MOST_POSTS, lease, rush)
         self._store = store
         self._current = current
         self._clock = clock

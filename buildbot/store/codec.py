@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
 from pydantic import TypeAdapter
+from pydantic_core import to_json
 from sqlalchemy import Row
 
 from buildbot.domain.build import Build, BuildId, BuildRequest, CancelReason, Goal, GoalKind, Seen
@@ -29,14 +31,19 @@ def _dump(adapter: TypeAdapter[Any], value: object) -> str:
     return adapter.dump_json(value, exclude_defaults=True).decode()
 
 
-def texts(values: tuple[str, ...] | list[str]) -> str:
+def texts(values: Sequence[str]) -> str:
     """A list of texts as JSON."""
-    return json.dumps(list(values))
+    return to_json(values).decode()
 
 
 def read_texts(text: str) -> tuple[str, ...]:
     """The list of texts back."""
     return tuple(json.loads(text))
+
+
+def explained_text(rules: Sequence[tuple[str, str]]) -> str:
+    """The names of rules, each with why or why not, as JSON."""
+    return to_json(rules).decode()
 
 
 def status_text(status: CommitStatus) -> str:

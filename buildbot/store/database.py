@@ -20,7 +20,7 @@ from buildbot.store.statements import ping
 from buildbot.store.tables import compatibility
 
 MIGRATIONS = Path(__file__).parent / "migrations"
-HEAD = "0006"
+HEAD = "0007"
 KINDS = "sqlite:///buildbot.db or postgresql://user@host/name"
 
 

@@ -22,7 +22,8 @@ from buildbot.domain.lifecycle import cancelled_in_words
 from buildbot.domain.push import PushEvent
 from buildbot.ports import DeliveryFilter, DeliveryStory, NoSuchDelivery, NotPossible, Replayed, Replaying
 from buildbot.store import codec, people
-from buildbot.store.intake import add_build, remember_plan, standing_of, turn, write_move
+from buildbot.store.ledger import Ledger, add_build
+from buildbot.store.standings import Standings, ref_of
 from buildbot.store.tables import builds, commit_statuses, deliveries
 
 TOO_LITTLE = "an earlier release recorded it, and wrote down too little to judge it again"
@@ -85,13 +86,17 @@ class _Again:
     now: datetime
 
     def push(self, push: PushEvent) -> Replayed:
-        standing = standing_of(self.connection, push)
+        ref = ref_of(push.source, push.ref)
+        standings = Standings(self.connection, [ref])
+        standing = standings.whole(push)
         last = {build.request.rule: build for build in _last(self._builds_of(push, standing))}
         failed = {rule: build for rule, build in last.items() if build.seen.phase in _FAILED}
         kept = {rule: _as_it_stands(build) for rule, build in last.items() if rule not in failed}
         verdict = self.replaying.judge(push, standing, kept.keys())
+        ledger = Ledger(self.connection)
         if verdict.move is not None and all(verdict.move.position != one.position for one in standing.moves):
-            write_move(self.connection, push, verdict.move, standing, self.now)
+            is_head = not standing.moves or verdict.move.position > standing.moves[-1].position
+            ledger.move(ref, verdict.move, self.now, is_head=is_head, replaces=standings.head(ref) if is_head else None)
         told = kept | (dict(verdict.rules) or ({} if kept else {"": verdict.reason}))
         made = []
         for new in verdict.builds:
@@ -100,7 +105,8 @@ class _Again:
             made += [built] if built else []
         rules = {one.id: one.rule for one in standing.unfinished}
         replaced = {build.request.rule for build in made}
-        turn(self.connection, [goal for goal in verdict.goals if rules[goal[0]] in replaced], self.now)
+        ledger.turn([goal for goal in verdict.goals if rules[goal[0]] in replaced], self.now)
+        ledger.write()
         return Replayed(tuple(made), tuple(told.items()))
 
     def _builds_of(self, push: PushEvent, standing: Standing) -> list[Build]:
@@ -133,12 +139,10 @@ class _Again:
         left_out = tuple(tag for tag in again.request.image_tags if tag in claimed)
         if not left:
             return None, f"not built: newer builds have claimed {', '.join(left_out)} since"
-        made = add_build(
-            self.connection, replace(again, request=replace(again.request, image_tags=left)), self.replaying.wording
-        )
+        again = replace(again, request=replace(again.request, image_tags=left))
+        is_newest = again.seen.phase is BuildPhase.PLANNED
+        made = add_build(self.connection, again, self.replaying.wording, is_newest=is_newest)
         people.note(self.connection, made.id, f"delivery {self.known.number} replayed by {self.replaying.by}", self.now)
-        if made.seen.phase is BuildPhase.PLANNED:
-            remember_plan(self.connection, made)
         return made, _planned(made, left_out)
 
     def _newborn(self, push: PushEvent, verdict: Verdict, new: NewBuild, failed: Build | None) -> Build:

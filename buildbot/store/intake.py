@@ -1,147 +1,144 @@
-"""Writing a delivery down: its row, the ref's move, the builds it plans, those it supersedes, the statuses they want.
+"""Writing deliveries down: their rows, the moves of refs, the builds they plan, those they supersede, the statuses.
 
-All in the one transaction after which the webhook is answered. The judgement is the domain's; here is only what it
-needs to know (`standing_of`) and what it changes.
+All in the one transaction after which the webhooks are answered. The judgement is the domain's, one delivery after the
+other in the order they came in; here is only what it needs to know (`standings`) and what it changes (`ledger`). What
+is known is asked for all of them at once and what changes written for all of them at once, so a busy bot needs hardly
+more statements for a whole batch than for one.
 """
 
 from __future__ import annotations
 
-import json
-import secrets
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, select, update
+from sqlalchemy import Connection, and_, bindparam, select, update
 
-from buildbot.domain.build import Build, BuildId, BuildPhase, CancelReason, Goal, GoalKind, Seen
-from buildbot.domain.decision import Decision, LastPlan, NewBuild, Standing, Unfinished, Verdict, replaced_by
+from buildbot.domain.build import Build, BuildId, BuildPhase, Goal, Seen
+from buildbot.domain.decision import Decision, NewBuild, Verdict, replaced_by
 from buildbot.domain.history import Move
-from buildbot.domain.push import Ignored, PushEvent, Source
-from buildbot.ports import Recorded, Recording, Wording
+from buildbot.domain.push import Ignored, PushEvent
+from buildbot.ports import Recorded, Recording
 from buildbot.store import codec
-from buildbot.store.statements import Upsert, next_sequence, wake
-from buildbot.store.statuses import own_status
-from buildbot.store.tables import UtcTime, builds, deliveries, moves, plans, steps
+from buildbot.store.bulk import OfKeys, keys
+from buildbot.store.ledger import Ledger, Place
+from buildbot.store.standings import Standings, ref_of
+from buildbot.store.tables import deliveries
 
-MOVES_REMEMBERED = 100
-ID_BYTES = 12
-
-
-def _of_ref(table: Any) -> tuple[Any, ...]:
-    return tuple(table.c[name] == bindparam(f"of_{name}") for name in ("forge", "repository_id", "ref"))
-
-
-_SAME_DELIVERY = (deliveries.c.forge == bindparam("of_forge"), deliveries.c.guid == bindparam("of_guid"))
-_DELIVERY = select(deliveries.c.received_at, deliveries.c.reason).where(*_SAME_DELIVERY)
-_REPEAT = update(deliveries).where(*_SAME_DELIVERY).values(repeats=deliveries.c.repeats + 1)
-_MOVES = select(moves).where(*_of_ref(moves)).order_by(moves.c.position.desc()).limit(MOVES_REMEMBERED)
-_HEAD = select(moves.c.position).where(*_of_ref(moves)).order_by(moves.c.position.desc()).limit(1)
-_PLANS = select(plans).where(*_of_ref(plans))
-_REPLACE = (
-    update(moves)
-    .where(*_of_ref(moves), moves.c.position == bindparam("of_position"))
-    .values(replaced_at=bindparam("now", type_=UtcTime))
+_wanted = keys("forge", "guid")
+_KNOWN = OfKeys(
+    _wanted,
+    select(deliveries.c.forge, deliveries.c.guid, deliveries.c.received_at, deliveries.c.reason).select_from(
+        _wanted.join(deliveries, and_(deliveries.c.forge == _wanted.c.forge, deliveries.c.guid == _wanted.c.guid))
+    ),
 )
-_UNFINISHED = (
-    select(builds.c.id, builds.c.rule, builds.c.position, builds.c.goal_kind, builds.c.seq)
-    .where(*_of_ref(builds), builds.c.finished_at.is_(None))
-    # Those that are to be cancelled for good cannot be turned further; hundreds may wait for Quay to let go of them.
-    .where(builds.c.goal_kind.in_([GoalKind.BUILD, GoalKind.CANCEL_QUEUED]))
-    .order_by(builds.c.seq)
-)
-_TURN = (
-    update(builds)
-    .where(builds.c.id == bindparam("of_build"))
-    .values({name: bindparam(name) for name in ("goal_kind", "goal_reason", "goal_detail")})
-)
-_PLAN = Upsert(
-    plans,
-    ("forge", "repository_id", "ref", "rule"),
-    ("position", "commit_sha", "image_tags"),
-    only_if=lambda new: plans.c.position <= new.position,
+_REPEAT = (
+    update(deliveries)
+    .where(deliveries.c.forge == bindparam("of_forge"), deliveries.c.guid == bindparam("of_guid"))
+    .values(repeats=deliveries.c.repeats + 1)
 )
 
 
-def record(connection: Connection, recording: Recording) -> Recorded:
-    """The whole of one delivery. The same delivery id again only counts the repetition."""
-    if repeated := _repeated(connection, recording):
-        return repeated
-    recorded = _record_all(connection, recording)
-    row = {
-        "forge": recording.forge,
-        "guid": recording.guid,
-        "event": recording.event,
-        "received_at": recording.received_at,
-        "pushes": codec.pushes_text(() if isinstance(recording.reading, Ignored) else recording.reading),
-        "decision": recorded.decision,
-        "reason": recorded.reason,
-        "rules": json.dumps(recorded.rules),
-        "repeats": 0,
-    }
-    connection.execute(deliveries.insert(), row)
+def record(connection: Connection, recordings: Sequence[Recording]) -> list[Recorded]:
+    """The whole of some deliveries. The same delivery id again only counts the repetition."""
+    batch = _Batch(connection, recordings)
+    recorded = [batch.record(recording) for recording in recordings]
+    batch.write()
     return recorded
-
-
-def add_build(connection: Connection, build: Build, wording: Wording) -> Build:
-    """Write a new build down, last in the order, with the status it wants; its repository is due at once."""
-    placed = replace(build, id=BuildId(secrets.token_hex(ID_BYTES)), seq=next_sequence(connection))
-    values = codec.identity_columns(placed) | codec.goal_columns(placed.goal) | codec.seen_columns(placed)
-    connection.execute(builds.insert(), values)
-    connection.execute(steps.insert(), {"build": placed.id, "at": placed.created_at, "what": _birth(placed)})
-    wake(connection, placed.request.registry, placed.request.repository, placed.created_at)
-    is_born_dead = placed.goal.kind is not GoalKind.BUILD
-    own_status(connection, placed, wording(placed), placed.created_at, only_if_free=is_born_dead)
-    return placed
 
 
 def admit(connection: Connection, build: Build, now: datetime) -> None:
     """What a build changes that has turned out to be wanted: it is the newest of its rule, and replaces older ones."""
-    remember_plan(connection, build)
-    running = connection.execute(_UNFINISHED, _ref_of(build.source, build.ref))
-    turn(connection, replaced_by(build, [_unfinished(row) for row in running]), now)
+    ref = ref_of(build.source, build.ref)
+    ledger = Ledger(connection)
+    ledger.plan(build)
+    ledger.turn(replaced_by(build, Standings(connection, [ref]).unfinished(ref)), now)
+    ledger.write()
 
 
-def head_position(connection: Connection, source: Source, ref: str) -> float:
-    """Where the newest move of a ref stands in its history; 0 where none is known."""
-    found = connection.execute(_HEAD, _ref_of(source, ref)).scalar()
-    return 0.0 if found is None else float(found)
+class _Batch:
+    """Deliveries that are recorded in one transaction."""
+
+    def __init__(self, connection: Connection, recordings: Sequence[Recording]) -> None:
+        self._connection = connection
+        self._ledger = Ledger(connection)
+        known = _KNOWN(connection, {(one.forge, one.guid) for one in recordings})
+        self._known: dict[tuple[str, str], tuple[datetime, str]] = {
+            (row.forge, row.guid): (row.received_at, row.reason) for row in known
+        }
+        self._repeats: list[dict[str, str]] = []
+        new = [one for one in recordings if (one.forge, one.guid) not in self._known]
+        self._standings = Standings(connection, {ref_of(push.source, push.ref) for one in new for push in _pushes(one)})
+
+    def record(self, recording: Recording) -> Recorded:
+        """Judge one, by what those before it have left."""
+        key = (recording.forge, recording.guid)
+        if key in self._known:
+            return self._repeated(key)
+        recorded = self._together(recording)
+        self._known[key] = (recording.received_at, recorded.reason)
+        self._ledger.delivery(_row(recording, recorded))
+        return recorded
+
+    def write(self) -> None:
+        """Write it all down."""
+        self._ledger.write()
+        if self._repeats:
+            self._connection.execute(_REPEAT, self._repeats)
+
+    def _repeated(self, key: tuple[str, str]) -> Recorded:
+        received_at, reason = self._known[key]
+        self._repeats.append({"of_forge": key[0], "of_guid": key[1]})
+        told = f"{received_at:%Y-%m-%d %H:%M:%S} UTC"
+        return Recorded(Decision.REPEATED, f"this delivery was recorded already at {told}: {reason}")
+
+    def _together(self, recording: Recording) -> Recorded:
+        if isinstance(recording.reading, Ignored):
+            return Recorded(Decision.IGNORED, recording.reading.reason)
+        parts = [self._push(recording, push) for push in recording.reading]
+        if not parts:
+            return Recorded(Decision.IGNORED, "the delivery names no ref that moved")
+        return parts[0] if len(parts) == 1 else _joined(parts)
+
+    def _push(self, recording: Recording, push: PushEvent) -> Recorded:
+        standing = self._standings.of(push)
+        verdict = recording.judge(push, standing)
+        if verdict.move is not None:
+            self._move(push, verdict.move, standing.moves, recording.received_at)
+        made = tuple(self._build(recording, push, verdict.move, new) for new in verdict.builds)
+        cancelled = self._turn(push, verdict, recording.received_at)
+        return Recorded(verdict.decision, verdict.reason, made + cancelled, verdict.rules)
+
+    def _move(self, push: PushEvent, move: Move, history: Sequence[Move], now: datetime) -> None:
+        ref = ref_of(push.source, push.ref)
+        is_head = not history or move.position > history[-1].position
+        self._ledger.move(ref, move, now, is_head=is_head, replaces=self._standings.head(ref) if is_head else None)
+        self._standings.moved(ref, move)
+
+    def _build(self, recording: Recording, push: PushEvent, move: Move | None, new: NewBuild) -> Build:
+        assert move is not None  # noqa: S101  a verdict with builds has a move
+        build = _newborn(recording, push, new, self._ledger.place(recording.received_at), move.position)
+        self._ledger.build(build, recording.wording)
+        self._standings.added(build)
+        if new.is_certain:
+            self._ledger.plan(build)
+            self._standings.planned(build)
+        return build
+
+    def _turn(self, push: PushEvent, verdict: Verdict, now: datetime) -> tuple[Build, ...]:
+        goals: dict[BuildId, Goal] = dict(verdict.goals)
+        if not goals:
+            return ()
+        self._ledger.turn(verdict.goals, now)
+        self._standings.turned(ref_of(push.source, push.ref), verdict.goals)
+        return self._ledger.turned(goals) if verdict.decision is Decision.CANCELLED else ()
 
 
-def remember_plan(connection: Connection, build: Build) -> None:
-    """Remember a build as the newest that its rule planned for its ref, unless a newer one is known."""
-    row = {
-        "forge": build.source.forge,
-        "repository_id": build.source.repository_id,
-        "ref": build.ref,
-        "rule": build.request.rule,
-        "position": build.position,
-        "commit_sha": build.commit,
-        "image_tags": codec.texts(build.request.image_tags),
-    }
-    _PLAN(connection, row)
+def _pushes(recording: Recording) -> tuple[PushEvent, ...]:
+    return () if isinstance(recording.reading, Ignored) else recording.reading
 
 
-def _repeated(connection: Connection, recording: Recording) -> Recorded | None:
-    same = {"of_forge": recording.forge, "of_guid": recording.guid}
-    row = connection.execute(_DELIVERY, same).first()
-    if row is None:
-        return None
-    connection.execute(_REPEAT, same)
-    told = f"{row.received_at:%Y-%m-%d %H:%M:%S} UTC"
-    return Recorded(Decision.REPEATED, f"this delivery was recorded already at {told}: {row.reason}")
-
-
-def _record_all(connection: Connection, recording: Recording) -> Recorded:
-    if isinstance(recording.reading, Ignored):
-        return Recorded(Decision.IGNORED, recording.reading.reason)
-    return _together([_record_push(connection, recording, push) for push in recording.reading])
-
-
-def _together(parts: list[Recorded]) -> Recorded:
-    if not parts:
-        return Recorded(Decision.IGNORED, "the delivery names no ref that moved")
+def _joined(parts: Sequence[Recorded]) -> Recorded:
     order = list(Decision)
     return Recorded(
         decision=min((part.decision for part in parts), key=order.index),
@@ -151,75 +148,24 @@ def _together(parts: list[Recorded]) -> Recorded:
     )
 
 
-def _record_push(connection: Connection, recording: Recording, push: PushEvent) -> Recorded:
-    standing = standing_of(connection, push)
-    verdict = recording.judge(push, standing)
-    if verdict.move is not None:
-        write_move(connection, push, verdict.move, standing, recording.received_at)
-    made = tuple(_add(connection, recording, push, verdict, new) for new in verdict.builds)
-    turned = turn(connection, verdict.goals, recording.received_at)
-    cancelled = turned if verdict.decision is Decision.CANCELLED else ()
-    return Recorded(verdict.decision, verdict.reason, made + cancelled, verdict.rules)
-
-
-def standing_of(connection: Connection, push: PushEvent) -> Standing:
-    """What is known of the ref that a push moves."""
-    ref = _ref_of(push.source, push.ref)
-    known = connection.execute(_MOVES, ref).all()
-    planned = connection.execute(_PLANS, ref)
-    running = connection.execute(_UNFINISHED, ref)
-    return Standing(
-        moves=tuple(
-            Move(row.position, row.before_sha, row.after_sha, row.pushed_at, bool(row.is_swept))
-            for row in reversed(known)
-        ),
-        plans={row.rule: LastPlan(row.position, row.commit_sha, codec.read_texts(row.image_tags)) for row in planned},
-        unfinished=tuple(_unfinished(row) for row in running),
-    )
-
-
-def _unfinished(row: Any) -> Unfinished:
-    return Unfinished(BuildId(row.id), row.rule, row.position, GoalKind(row.goal_kind), row.seq)
-
-
-def _ref_of(source: Source, ref: str) -> dict[str, str]:
-    return {"of_forge": source.forge, "of_repository_id": source.repository_id, "of_ref": ref}
-
-
-def write_move(connection: Connection, push: PushEvent, move: Move, standing: Standing, now: datetime) -> None:
-    """Add a move to the history of its ref."""
-    head = standing.moves[-1] if standing.moves else None
-    is_head = head is None or move.position > head.position
-    if head is not None and is_head:
-        ref = _ref_of(push.source, push.ref)
-        connection.execute(_REPLACE, {**ref, "of_position": head.position, "now": now})
-    row = {
-        "forge": push.source.forge,
-        "repository_id": push.source.repository_id,
-        "ref": push.ref,
-        "position": move.position,
-        "before_sha": move.before,
-        "after_sha": move.after,
-        "pushed_at": move.pushed_at,
-        "is_swept": int(move.is_swept),
-        "recorded_at": now,
-        "replaced_at": None if is_head else now,
+def _row(recording: Recording, recorded: Recorded) -> dict[str, Any]:
+    return {
+        "forge": recording.forge,
+        "guid": recording.guid,
+        "event": recording.event,
+        "received_at": recording.received_at,
+        "pushes": codec.pushes_text(_pushes(recording)),
+        "decision": recorded.decision,
+        "reason": recorded.reason,
+        "rules": codec.explained_text(recorded.rules),
+        "repeats": 0,
     }
-    connection.execute(moves.insert(), row)
 
 
-def _add(connection: Connection, recording: Recording, push: PushEvent, verdict: Verdict, new: NewBuild) -> Build:
-    assert verdict.move is not None  # noqa: S101  a verdict with builds has a move
-    build = add_build(connection, _build(recording, push, new, verdict.move.position), recording.wording)
-    if new.is_certain:
-        remember_plan(connection, build)
-    return build
-
-
-def _build(recording: Recording, push: PushEvent, new: NewBuild, position: float) -> Build:
+def _newborn(recording: Recording, push: PushEvent, new: NewBuild, place: Place, position: float) -> Build:
     return Build(
-        id=BuildId(""),
-        seq=0,
+        id=place.id,
+        seq=place.seq,
         source=push.source,
         ref=push.ref,
         commit=push.commit,
@@ -239,29 +185,3 @@ def _build(recording: Recording, push: PushEvent, new: NewBuild, position: float
 
 def _first_phase(new: NewBuild) -> BuildPhase:
     return BuildPhase.PLANNED if new.is_certain else BuildPhase.COMPARING
-
-
-def turn(connection: Connection, goals: Sequence[tuple[BuildId, Goal]], now: datetime) -> tuple[Build, ...]:
-    """Give builds other goals; their repositories are due at once."""
-    if not goals:
-        return ()
-    connection.execute(_TURN, [{"of_build": build, **codec.goal_columns(goal)} for build, goal in goals])
-    rows = connection.execute(
-        select(builds).where(builds.c.id.in_([build for build, _ in goals])).order_by(builds.c.seq)
-    )
-    turned = tuple(codec.read_build(row) for row in rows)
-    for registry, repository in dict.fromkeys((one.request.registry, one.request.repository) for one in turned):
-        wake(connection, registry, repository, now)
-    return turned
-
-
-def _birth(build: Build) -> str:
-    match build.goal.reason:
-        case CancelReason.DELETED:
-            return f"arrived after {build.goal.detail} was deleted"
-        case CancelReason.SUPERSEDED:
-            return f"arrived after a newer push, superseded by {build.goal.detail}"
-        case _ if build.seen.phase is BuildPhase.COMPARING:
-            return f"planned if it concerns {build.request.rule}: the push does not show all that changed"
-        case _:
-            return f"planned: {build.request.repository}:{', '.join(build.request.image_tags)}"

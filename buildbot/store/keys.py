@@ -10,7 +10,7 @@ from buildbot.store.statements import Upsert
 from buildbot.store.tables import keys
 
 KEY_BYTES = 32
-_MAKE_OR_KEEP = Upsert(keys, ("name",), (), raising={"value": keys.c.value})
+_MAKE_OR_KEEP = Upsert(keys, ("name",))
 
 
 def shared_key(connection: Connection, name: str) -> bytes:

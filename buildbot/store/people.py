@@ -22,7 +22,8 @@ from buildbot.ports import (
     Wording,
 )
 from buildbot.store import codec
-from buildbot.store.intake import add_build, head_position, remember_plan
+from buildbot.store.ledger import add_build
+from buildbot.store.standings import head_position
 from buildbot.store.statements import wake
 from buildbot.store.statuses import report
 from buildbot.store.tables import builds, commit_statuses, steps
@@ -80,7 +81,7 @@ def rebuild(connection: Connection, build: BuildId, now: datetime, wording: Word
         position=head_position(connection, old.source, old.ref),
         warning="",
     )
-    return Rebuilt(add_build(connection, again, wording), left_out)
+    return Rebuilt(add_build(connection, again, wording, is_newest=False), left_out)
 
 
 def commission(connection: Connection, asked: Commission, now: datetime, wording: Wording) -> Build:
@@ -98,9 +99,7 @@ def commission(connection: Connection, asked: Commission, now: datetime, wording
         pusher=asked.by,
         position=head_position(connection, asked.source, asked.ref),
     )
-    added = add_build(connection, build, wording)
-    remember_plan(connection, added)
-    return added
+    return add_build(connection, build, wording, is_newest=True)
 
 
 def counts(connection: Connection, now: datetime) -> Counts:

@@ -24,7 +24,7 @@ MOST_TOLD = 20
 NEWS_FOR = timedelta(days=1)
 """What nobody has looked at for so long is watched no more, and its trouble is no news."""
 
-_MAKE = Upsert(rounds, ("name",), (), raising={"name": rounds.c.name})
+_MAKE = Upsert(rounds, ("name",))
 _WATCH = Upsert(watched, ("round_name", "subject"), ("looked_at", "due", "note", "trouble", "state"))
 
 

@@ -9,7 +9,7 @@ by its id, a save proves its claim), and a lease whose holder never learned of i
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from typing import Concatenate, ParamSpec, Self, TypeVar
@@ -91,7 +91,7 @@ class SqlStore:
         self.close()
 
     async def record(self, recording: Recording) -> Recorded:
-        return await self._write(intake.record, recording)
+        return await self._told(self._commit.write_together(intake.record, recording))
 
     async def claim_repositories(
         self, owner: str, now: datetime, lease: timedelta, limit: int, room: Mapping[str, int] | None = None
@@ -218,8 +218,11 @@ class SqlStore:
         *args: Arguments.args,
         **kwargs: Arguments.kwargs,
     ) -> Result:
+        return await self._told(self._commit.write(lambda connection: work(connection, *args, **kwargs)))
+
+    async def _told(self, writing: Awaitable[Result]) -> Result:
         try:
-            return await self._commit.write(lambda connection: work(connection, *args, **kwargs))
+            return await writing
         except WriterClosed as closed:
             raise StoreUnavailable(str(closed)) from None
         except CommitLost as lost:

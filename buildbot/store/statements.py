@@ -1,7 +1,7 @@
 """The few statements that several transactions share, in the words of whichever database it is.
 
-What intake runs for every push is built once, here or beside its function, with its values as parameters: building the
-same statement anew each time cost SQLAlchemy more than SQLite took to run it (measured: twice the pushes a second).
+What runs for every push is built once, here or beside its function, with its values as parameters: building the same
+statement anew each time cost SQLAlchemy more than SQLite took to run it (measured: twice the pushes a second).
 """
 
 from __future__ import annotations
@@ -10,78 +10,87 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Table, case, update
+from sqlalchemy import ColumnElement, Connection, Table, case, select
 from sqlalchemy.dialects import postgresql, sqlite
 
+from buildbot.store.bulk import Rows
 from buildbot.store.tables import claims, counters
 
 ORDER = "builds"
 PINGS = "pings"
 
 _DIALECTS = {"sqlite": sqlite, "postgresql": postgresql}
-_ONLY_ORDER = counters.c.name == ORDER
-_RAISE_ORDER = update(counters).where(_ONLY_ORDER).values(value=counters.c.value + 1).returning(counters.c.value)
+_ORDER = select(counters.c.value).where(counters.c.name == ORDER)
 
 
 class Upsert:
     """A statement that inserts a row, or updates the one with the same key; built once, run with the row's values.
 
-    `changed` names the columns that an update takes over, `earliest` those of which it keeps the earlier time;
-    `only_if` says of the row that was to be inserted when it may; `raising` are values for an update alone, such as a
-    counter one higher.
+    `changed` names the columns that an update takes over, `earliest` those of which it keeps the earlier time, `added`
+    the counters that it raises by the row's value; `only_if` says of the row that was to be inserted when it may.
+    Without any of them what stands there is left alone.
     """
 
     def __init__(
         self,
         table: Table,
         key: Sequence[str],
-        changed: Sequence[str],
+        changed: Sequence[str] = (),
         *,
         earliest: Sequence[str] = (),
+        added: Sequence[str] = (),
         only_if: Callable[[Any], ColumnElement[bool]] | None = None,
-        raising: Mapping[str, Any] | None = None,
     ) -> None:
-        self._table, self._earliest = table, tuple(earliest)
-        self._statements = {
-            name: self._built(dialect.insert(table), key, changed, only_if, raising or {})
-            for name, dialect in _DIALECTS.items()
-        }
+        self._table, self._key, self._only_if = table, tuple(key), only_if
+        self._changed, self._earliest, self._added = tuple(changed), tuple(earliest), tuple(added)
+        self._statements = {name: self._built(dialect.insert(table)) for name, dialect in _DIALECTS.items()}
+        self._rows = Rows(table, lambda dialect: self._statements[dialect.name])
 
     def __call__(self, connection: Connection, row: Mapping[str, Any]) -> bool:
         """Run it. Whether a row was written."""
         return connection.execute(self._statements[connection.dialect.name], dict(row)).rowcount > 0
 
-    def _built(
-        self,
-        insert: Any,
-        key: Sequence[str],
-        changed: Sequence[str],
-        only_if: Callable[[Any], ColumnElement[bool]] | None,
-        raising: Mapping[str, Any],
-    ) -> Any:
-        taken_over = {name: insert.excluded[name] for name in changed} | dict(raising)
-        for name in self._earliest:
-            stands, new = self._table.c[name], insert.excluded[name]
-            taken_over[name] = case((stands < new, stands), else_=new)
-        condition = only_if(insert.excluded) if only_if else None
-        statement = insert.on_conflict_do_update(index_elements=list(key), set_=taken_over, where=condition)
-        return statement.execution_options(preserve_rowcount=True)
+    def many(self, connection: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Run it for rows with different keys, which all have the same columns."""
+        self._rows(connection, rows)
+
+    def _built(self, insert: Any) -> Any:
+        stands, new = self._table.c, insert.excluded
+        taken_over = {name: new[name] for name in self._changed}
+        taken_over |= {name: stands[name] + new[name] for name in self._added}
+        taken_over |= {name: case((stands[name] < new[name], stands[name]), else_=new[name]) for name in self._earliest}
+        insert = insert.execution_options(preserve_rowcount=True)
+        if not taken_over:
+            return insert.on_conflict_do_nothing(index_elements=list(self._key))
+        condition = self._only_if(new) if self._only_if else None
+        return insert.on_conflict_do_update(index_elements=list(self._key), set_=taken_over, where=condition)
 
 
-_WAKE = Upsert(claims, ("registry", "repository"), (), earliest=("due",), raising={"wakes": claims.c.wakes + 1})
-_PING = Upsert(counters, ("name",), (), raising={"value": counters.c.value + 1})
+_ADD = Upsert(counters, ("name",), added=("value",))
+WAKE = Upsert(claims, ("registry", "repository"), earliest=("due",), added=("wakes",))
 
 
-def next_sequence(connection: Connection) -> int:
-    """The next place in the order of builds. There is one writer at a time: the order of places is that of commits."""
-    return int(connection.execute(_RAISE_ORDER).scalar_one())
+def last_sequence(connection: Connection) -> int:
+    """The last place in the order of builds that was given. There is one writer at a time: who asks may give the next
+    ones, and says so with `give_sequence` before it commits."""
+    return int(connection.execute(_ORDER).scalar() or 0)
+
+
+def give_sequence(connection: Connection, number: int) -> None:
+    """So many places in the order of builds have been given."""
+    _ADD(connection, {"name": ORDER, "value": number})
 
 
 def wake(connection: Connection, registry: str, repository: str, now: datetime) -> None:
     """Make a repository due now, whoever holds it. One that was due already keeps its turn."""
-    _WAKE(connection, {"registry": registry, "repository": repository, "due": now, "wakes": 1, "token": 0})
+    WAKE(connection, wake_row(registry, repository, now))
+
+
+def wake_row(registry: str, repository: str, due: datetime, times: int = 1) -> dict[str, Any]:
+    """The row with which `WAKE` makes a repository due."""
+    return {"registry": registry, "repository": repository, "due": due, "wakes": times, "token": 0}
 
 
 def ping(connection: Connection) -> None:
     """Write something that is not there yet, so that a database that takes no writes cannot answer otherwise."""
-    _PING(connection, {"name": PINGS, "value": 1})
+    _ADD(connection, {"name": PINGS, "value": 1})

@@ -24,36 +24,36 @@ from buildbot.store.tables import commit_statuses as table
 _KEY = ("forge", "repository_id", "sha", "context_key")
 _WISH = ("wanted", "is_final", "wanted_at")
 _OWNERSHIP = ("context", "source", "owner", "owner_seq", "due", "failures", "failing_since", "stopped")
-_OWN = Upsert(
+OWN = Upsert(
     table,
     _KEY,
     (*_WISH, *_OWNERSHIP),
     only_if=lambda new: table.c.owner_seq < new.owner_seq,
-    raising={"version": table.c.version + 1},
+    added=("version",),
 )
+OWN_IF_FREE = Upsert(table, _KEY)
 _WANT = update(table).where(table.c.owner == bindparam("of_owner")).values(version=table.c.version + 1)
-_SAME_KEY = select(table.c.id).where(*(table.c[name] == bindparam(name) for name in _KEY))
 
 
 FIRST_WORD = timedelta(seconds=2)
 """How long a new build's status waits for the first look at the build, which can say what it waits for."""
 
 
-def own_status(
-    connection: Connection, build: Build, status: CommitStatus, now: datetime, *, only_if_free: bool = False
-) -> None:
-    """Give a build the status of its commit and context, unless a build planned later has it (or anybody, if asked)."""
-    if not may_own_status(build):
-        return
-    key = {
+def own_status(connection: Connection, build: Build, status: CommitStatus, now: datetime) -> None:
+    """Give a build the status of its commit and context, unless a build planned later has it."""
+    if may_own_status(build):
+        OWN(connection, ownership(build, status, now))
+
+
+def ownership(build: Build, status: CommitStatus, now: datetime) -> dict[str, Any]:
+    """The row by which a build that may own its status does: with `OWN` unless a build planned later has it, with
+    `OWN_IF_FREE` unless anybody has."""
+    return {
         "forge": build.source.forge,
         "repository_id": build.source.repository_id,
         "sha": build.commit,
         "context_key": build.request.status_context.lower(),
-    }
-    if only_if_free and connection.execute(_SAME_KEY, key).first():
-        return
-    ownership = {
+        **_wish(status, now),
         "context": build.request.status_context,
         "source": build.source.full_name,
         "owner": build.id,
@@ -62,8 +62,9 @@ def own_status(
         "failures": 0,
         "failing_since": None,
         "stopped": None,
+        "version": 1,
+        "token": 0,
     }
-    _OWN(connection, key | _wish(status, now) | ownership)
 
 
 def want(connection: Connection, wishes: Mapping[BuildId, CommitStatus], now: datetime, *, is_news: bool) -> None:

@@ -105,6 +105,7 @@ moves = Table(
     Column("is_swept", Integer),
     Index("moves_of_ref", "forge", "repository_id", "ref", "position"),
     Index("moves_by_end", "replaced_at"),
+    Index("moves_by_push_time", "forge", "repository_id", "ref", "pushed_at"),
 )
 
 plans = Table(

@@ -12,6 +12,7 @@ import time
 from collections.abc import Mapping
 
 import structlog
+from pydantic_core import to_json
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
@@ -55,11 +56,11 @@ class WebhookEndpoint:
     async def receive(self, request: Request) -> Response:
         """Answer one delivery."""
         forge, started, setup = request.path_params["forge"], time.perf_counter(), self._current.setup
-        hook = setup.hooks.get(forge)
+        hook, headers = setup.hooks.get(forge), _headers(request)
         known = "unknown" if hook is None else forge
-        with structlog.contextvars.bound_contextvars(forge=known, delivery=_claimed_id(request, hook)):
+        with structlog.contextvars.bound_contextvars(forge=known, delivery=_claimed_id(headers, hook)):
             try:
-                return await self._answered(request, forge, setup)
+                return await self._answered(await self._read(request, forge, headers, setup.hooks), setup)
             except RefusedDelivery as refused:
                 return _refusal(known, refused.status, str(refused))
             except BadPayload as bad:
@@ -71,26 +72,27 @@ class WebhookEndpoint:
             finally:
                 ACKNOWLEDGE_SECONDS.labels(known).observe(time.perf_counter() - started)
 
-    async def _answered(self, request: Request, forge: str, setup: Setup) -> Response:
-        delivery = await self._read(request, forge, setup.hooks)
+    async def _answered(self, delivery: Delivery, setup: Setup) -> Response:
         recorded = await self._intake.take(delivery, setup)
-        return JSONResponse(_answer(delivery, recorded), 202 if recorded.decision in PLANNED else 200)
+        answer = to_json(_answer(delivery, recorded))
+        return Response(answer, 202 if recorded.decision in PLANNED else 200, media_type="application/json")
 
-    async def _read(self, request: Request, forge: str, hooks: Mapping[str, Hook]) -> Delivery:
+    async def _read(
+        self, request: Request, forge: str, headers: Mapping[str, bytes], hooks: Mapping[str, Hook]
+    ) -> Delivery:
         hook = hooks.get(forge)
         if hook is None:
             known = ", ".join(hooks)
             raise RefusedDelivery(404, f"no forge of this name is configured; there is: {known}")
-        headers = _headers(request)
         body = await _verified_body(request, hook, headers)
         guid, event = hook.webhook.identify(headers)
         return Delivery(forge, guid, event, hook.webhook.decode(headers, body), self._clock.now())
 
 
-def _claimed_id(request: Request, hook: Hook | None) -> str | None:
+def _claimed_id(headers: Mapping[str, bytes], hook: Hook | None) -> str | None:
     """What the delivery calls itself, believed or not: it is how people find a refusal in the forge's own log."""
     try:
-        return hook.webhook.identify(_headers(request))[0] if hook else None
+        return hook.webhook.identify(headers)[0] if hook else None
     except BadPayload:
         return None
 

@@ -8,13 +8,14 @@ import pytest
 from sqlalchemy import Connection, select
 
 from buildbot.store.database import open_database
-from buildbot.store.statements import PINGS, Upsert, next_sequence, ping, wake
+from buildbot.store.statements import PINGS, Upsert, give_sequence, last_sequence, ping, wake
 from buildbot.store.tables import claims, counters
 from tests.store.world import START
 
 REPLACE = Upsert(counters, ("name",), ("value",))
 ONLY_HIGHER = Upsert(counters, ("name",), ("value",), only_if=lambda new: counters.c.value < new.value)
-COUNT = Upsert(counters, ("name",), (), raising={"value": counters.c.value + 1})
+COUNT = Upsert(counters, ("name",), added=("value",))
+KEEP = Upsert(counters, ("name",))
 
 
 @pytest.fixture
@@ -33,7 +34,13 @@ def value(connection: Connection, name: str) -> int | None:
 
 @pytest.mark.parametrize(
     ("upsert", "then", "is_written", "stands"),
-    [(REPLACE, 3, True, 3), (ONLY_HIGHER, 6, True, 6), (ONLY_HIGHER, 5, False, 5), (COUNT, 9, True, 6)],
+    [
+        (REPLACE, 3, True, 3),
+        (ONLY_HIGHER, 6, True, 6),
+        (ONLY_HIGHER, 5, False, 5),
+        (COUNT, 9, True, 14),
+        (KEEP, 9, False, 5),
+    ],
 )
 def test_a_row_is_inserted_and_then_updated_as_far_as_it_may(
     *, connection: Connection, upsert: Upsert, then: int, is_written: bool, stands: int
@@ -44,7 +51,11 @@ def test_a_row_is_inserted_and_then_updated_as_far_as_it_may(
 
 
 def test_places_in_the_order_are_given_once(connection: Connection) -> None:
-    assert [next_sequence(connection) for _ in range(3)] == [1, 2, 3]
+    given = []
+    for number in (1, 2, 3):
+        given.append(last_sequence(connection))
+        give_sequence(connection, number)
+    assert given == [0, 1, 3]
 
 
 def test_every_wake_is_counted(connection: Connection) -> None:
