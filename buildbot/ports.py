@@ -421,8 +421,8 @@ class Stray:
 class Claim:
     """One repository of a registry with all its unfinished builds (oldest first), leased to one instance.
 
-    Only `claim_repositories` and `refresh` make one, every save shows it: `token` fences off an instance whose lease has
-    run out.
+    Only `claim_repositories` and `refresh` make one, every save shows it: `token` fences off an instance whose lease
+    has run out.
     `is_taken_over`: another process held the repository last, so nothing that this one remembers about it counts.
     `typical` is how long builds of the repository usually run.
     """

@@ -42,7 +42,7 @@ class Rush:
         """Wait until no rush is on, for `LONGEST` at most."""
         loop = asyncio.get_running_loop()
         patience = loop.time() + LONGEST
-        while (now := loop.time()) < patience and (self._is_on() or now < self._seen_at + CALM):
+        while (now := loop.time()) < patience and (self._is_on() or now < self._seen_at + CALM):  # noqa: ASYNC110
             await asyncio.sleep(CALM)
 
     def _is_on(self) -> bool:

@@ -8,7 +8,6 @@ from dataclasses import replace
 from typing import Any
 
 from pydantic import TypeAdapter
-from pydantic_core import to_json
 from sqlalchemy import Row
 
 from buildbot.domain.build import Build, BuildId, BuildRequest, CancelReason, Goal, GoalKind, Seen
@@ -33,7 +32,7 @@ def _dump(adapter: TypeAdapter[Any], value: object) -> str:
 
 def texts(values: Sequence[str]) -> str:
     """A list of texts as JSON."""
-    return to_json(values).decode()
+    return json.dumps(list(values))
 
 
 def read_texts(text: str) -> tuple[str, ...]:
@@ -43,7 +42,7 @@ def read_texts(text: str) -> tuple[str, ...]:
 
 def explained_text(rules: Sequence[tuple[str, str]]) -> str:
     """The names of rules, each with why or why not, as JSON."""
-    return to_json(rules).decode()
+    return json.dumps(rules)
 
 
 def status_text(status: CommitStatus) -> str:

@@ -9,7 +9,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from buildbot.domain.history import Late, Move, Next, Placement, Repetition, before_deletion, place, place_swept
+from buildbot.domain.history import (
+    Late,
+    Move,
+    Next,
+    Placement,
+    Repetition,
+    before_deletion,
+    is_placed_by_head,
+    place,
+    place_swept,
+)
 
 EPOCH = datetime(2026, 5, 4, 12, 0, tzinfo=UTC)
 
@@ -235,3 +245,42 @@ def test_deliveries_in_any_order_after_a_sweep_leave_its_head_where_it_was(
         if position is not None:
             moves = sorted([*moves, Move(position, before, after, pushed_at)], key=lambda one: one.position)
     assert (moves[-1].after, moves[-1].is_swept) == ("E", True)
+
+
+# ── the head alone ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+COMMITS = st.sampled_from("ABCD")
+SECONDS = st.none() | st.integers(0, 6)
+
+
+@given(
+    history=st.lists(st.tuples(COMMITS, COMMITS, SECONDS, st.booleans()), min_size=1, max_size=8),
+    before=COMMITS,
+    after=COMMITS,
+    second=SECONDS,
+)
+def test_a_push_that_the_head_places_is_placed_alike_by_the_whole_history(
+    history: list[tuple[str, str, int | None, bool]], before: str, after: str, second: int | None
+) -> None:
+    moves = [Move(place, one, other, at(time), swept) for place, (one, other, time, swept) in enumerate(history)]
+    newest = max((one.pushed_at for one in moves if one.pushed_at), default=None)
+    if is_placed_by_head(moves[-1], newest, before, after, at(second)):
+        assert place(moves[-1:], before, after, at(second)) == place(moves, before, after, at(second))
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "second", "is_enough"),
+    [
+        ("C", "D", 40, True),
+        ("X", "D", 40, True),  # newer than all that is known, with a gap
+        ("B", "C", 35, True),  # the head's move again
+        ("C", "D", None, True),
+        ("X", "D", None, False),
+        ("C", "D", 30, False),  # as new as the head: it may be any move again
+        ("A", "B", 20, False),
+    ],
+)
+def test_what_follows_the_head_needs_no_more_than_the_head(
+    *, before: str, after: str, second: int | None, is_enough: bool
+) -> None:
+    assert is_placed_by_head(TIMED[-1], at(30), before, after, at(second)) is is_enough

@@ -17,6 +17,7 @@ from buildbot.domain.rule import (
     Planned,
     Rule,
     RulePlan,
+    RulesBySource,
     Skipped,
     Supersede,
     plan_builds,
@@ -309,3 +310,25 @@ def test_whatever_the_ref_a_request_is_legal_once_its_commit_is_known(
 def test_branches_are_waited_for_to_be_quiet_and_git_tags_are_not(ref: str, quiet: timedelta) -> None:
     rule = replace(RULE, quiet_period=timedelta(minutes=1))
     assert _request(replace(PUSH, ref=ref), rule).quiet_period == quiet
+
+
+@given(
+    named=st.lists(
+        st.tuples(
+            st.sampled_from(("acme/api", "Acme/API", "acme/*", "**", "acme/web", "other/api")),
+            st.sampled_from(("github", "gitlab")),
+            st.booleans(),
+        ),
+        max_size=6,
+    ),
+    full_name=st.sampled_from(("acme/api", "ACME/api", "acme/web", "nobody/none")),
+)
+def test_rules_found_by_their_source_are_those_that_cover_it(
+    named: list[tuple[str, str, bool]], full_name: str
+) -> None:
+    rules = [
+        replace(RULE, name=str(at), source=source, forge=forge, source_has_case=has_case)
+        for at, (source, forge, has_case) in enumerate(named)
+    ]
+    source = replace(SOURCE, full_name=full_name)
+    assert list(RulesBySource(rules).covering(source)) == [rule for rule in rules if rule.covers(source)]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import pytest
 from sqlalchemy import Connection, Engine, create_engine, text
@@ -232,3 +232,38 @@ async def test_closing_twice_is_closing_once(writer: GroupCommit) -> None:
     writer.close()
     with pytest.raises(WriterClosed):
         await writer.write(lambda _: None)
+
+
+def insert_all(connection: Connection, wanted: Sequence[int]) -> list[str]:
+    """A write that takes down any number of numbers at once and tells how many came together."""
+    for number in wanted:
+        connection.execute(text("INSERT INTO numbers VALUES (:number)"), {"number": number})
+    return [f"{number} of {len(wanted)}" for number in wanted]
+
+
+async def test_work_of_one_kind_is_done_together_and_everybody_gets_his_own_result(
+    writer: GroupCommit, engine: Engine
+) -> None:
+    gate = Gate()
+    first = asyncio.ensure_future(writer.write(gate))
+    await gate.has_begun.wait()
+    asked = [asyncio.ensure_future(writer.write_together(insert_all, number)) for number in (1, 2, 3)]
+    alone = asyncio.ensure_future(writer.write(insert(4)))
+    await asyncio.sleep(0)
+    gate.open()
+    assert await asyncio.gather(first, *asked, alone) == [None, "1 of 3", "2 of 3", "3 of 3", 4]
+    assert numbers(engine) == [1, 2, 3, 4]
+
+
+async def test_one_that_fails_among_those_done_together_takes_nobody_down(writer: GroupCommit, engine: Engine) -> None:
+    await writer.write(insert(2))
+    gate = Gate()
+    first = asyncio.ensure_future(writer.write(gate))
+    await gate.has_begun.wait()
+    asked = [asyncio.ensure_future(writer.write_together(insert_all, number)) for number in (1, 2, 3)]
+    await asyncio.sleep(0)
+    gate.open()
+    await first
+    one, broken, three = await asyncio.gather(*asked, return_exceptions=True)
+    assert (one, three, isinstance(broken, SQLAlchemyError)) == ("1 of 1", "3 of 1", True)
+    assert numbers(engine) == [1, 2, 3]
