@@ -92,6 +92,7 @@ def _running(
             stack.push_async_callback(tails.close)
             for one in beside:
                 await stack.enter_async_context(one.running())
+            stack.callback(store.hasten)  # the first thing when it stops
             yield
 
     return running

@@ -1,4 +1,4 @@
-"""The `buildbot` command: one file for each thing it does, all put together here.
+"""The `buildbot` command: one file for each thing it does, all named in `commands`.
 
 Exit codes are the same everywhere: 0 done, 1 no (nothing would build, a build ended otherwise than told, a check
 failed), 2 the configuration or the command line is wrong. A mistake of the person's never shows a traceback.
@@ -11,25 +11,18 @@ import sys
 
 import typer
 
-from buildbot.cli import builds, check, deliveries, demo, doctor, explain, rounds, schema, serve
+from buildbot.cli.commands import Commands
 
 app = typer.Typer(
     name="buildbot",
+    cls=Commands,
     help="Pushes in, container images out: builds on Quay for every push, with the result on the commit.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     add_completion=False,
     rich_markup_mode=None,
 )
-app.command("serve")(serve.serve)
-app.command("demo", short_help="Watch the bot at work, without any account.")(demo.demo)
-app.command("check")(check.check)
-app.command("explain")(explain.explain)
-app.add_typer(builds.app, name="builds")
-app.add_typer(deliveries.app, name="deliveries")
-app.command("rounds")(rounds.rounds)
-app.command("doctor")(doctor.doctor)
-app.command("schema")(schema.schema)
+app.callback()(lambda: None)  # typer makes no group without a command or a callback
 
 
 def main() -> None:

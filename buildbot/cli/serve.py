@@ -9,10 +9,10 @@ import sys
 from collections.abc import Callable
 from typing import NoReturn
 
-import structlog
 import typer
 import uvicorn
 
+from buildbot.cli.lean import DRAWING, without
 from buildbot.cli.options import DEFAULT_FILE, WRONG, ConfigFile, fail, load_or_exit
 from buildbot.config import Files, Server
 
@@ -25,6 +25,10 @@ BACKLOG = 2048
 
 def serve(config: ConfigFile = DEFAULT_FILE) -> None:
     """Run the service."""
+    with without(*DRAWING):
+        import httpx  # noqa: F401  here first
+        import structlog
+
     from buildbot.bootstrap import Source, build_app, known_secrets
     from buildbot.ports import StoreUnavailable
     from buildbot.store.database import BadDatabase, DatabaseAway

@@ -16,6 +16,7 @@ from sqlalchemy import URL, Connection, Engine, inspect, make_url, select, text
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError, OperationalError, SQLAlchemyError
 
 from buildbot.store import postgres, sqlite
+from buildbot.store.new_schema import create_schema
 from buildbot.store.statements import ping
 from buildbot.store.tables import compatibility
 
@@ -58,7 +59,7 @@ def migrate(engine: Engine) -> None:
             return
     with engine.begin() as connection:
         if not _is_usable(connection):
-            _upgrade(connection)
+            _bring_up(connection)
 
 
 def _is_usable(connection: Connection) -> bool:
@@ -73,12 +74,20 @@ def _is_usable(connection: Connection) -> bool:
     return True
 
 
-def _upgrade(connection: Connection) -> None:
+def _bring_up(connection: Connection) -> None:
+    current = _revision(connection)
+    if current is None:
+        create_schema(connection, HEAD)
+    else:
+        _upgrade(connection, current)
+
+
+def _upgrade(connection: Connection, current: str) -> None:
     from alembic import command
     from alembic.config import Config
     from alembic.util import CommandError
 
-    current, config = _revision(connection), Config()
+    config = Config()
     config.set_main_option("script_location", str(MIGRATIONS))
     config.attributes["connection"] = connection
     if connection.dialect.name == "postgresql":

@@ -60,6 +60,7 @@ from buildbot.store import (
 )
 from buildbot.store.database import first_line, in_short, open_database
 from buildbot.store.group_commit import CommitLost, GroupCommit, WriterClosed
+from buildbot.store.hanging_up import Connections
 
 Result = TypeVar("Result")
 Arguments = ParamSpec("Arguments")
@@ -73,14 +74,21 @@ class SqlStore:
         """Open the database and bring its schema up to date. Raises BadDatabase."""
         self._writing, self._reading = open_database(url)
         self._is_closed = False
+        self._connections = Connections(self._writing, self._reading)
         self._commit = GroupCommit(self._writing)
         self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="store-reader")
 
+    def hasten(self) -> None:
+        """The bot is about to stop: wait no longer for a database that does not answer for some seconds."""
+        self._connections.watch()
+
     def close(self) -> None:
-        """Finish the writes that are queued and close every connection."""
+        """Finish the writes that are queued and close every connection; takes some seconds at most."""
         self._is_closed = True
+        self.hasten()
         self._commit.close()
         self._readers.shutdown(wait=True)
+        self._connections.close()
         self._writing.dispose()
         self._reading.dispose()
 

@@ -3,15 +3,23 @@
 WAL, so that readers never wait for the writer, with `synchronous=FULL`, so that what was answered 2xx survives a power
 cut; write transactions take their lock at once (`BEGIN IMMEDIATE`), since one that reads first and then writes can fail
 for no fault of its own.
+
+WAL is written down in the file, so only a new one has to be turned to it. SQLite's patience (`timeout`) does not cover
+that: of several processes that open a new file together, all but one are told at once that it is locked. Waiting for
+the one is done here.
 """
 
 from __future__ import annotations
 
+import sqlite3
+import time
 from typing import Any
 
 from sqlalchemy import URL, Engine, create_engine, event
 
-BUSY_SECONDS = 4
+BUSY_SECONDS = 4.0
+LOOK_SECONDS = 0.01
+_PRIMARY_CODE = 0xFF  # SQLite says in the higher bits which kind of busy it was
 
 
 def open_engines(url: URL) -> tuple[Engine, Engine]:
@@ -27,8 +35,9 @@ def _engine(url: URL, begin: str) -> Engine:
     def configure(connection: Any, _record: object) -> None:
         # pysqlite's own transactions begin late and break savepoints; SQLAlchemy's documentation has this recipe.
         connection.isolation_level = None
+        use_wal(connection)
         cursor = connection.cursor()
-        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+        for pragma in ("synchronous=FULL", "foreign_keys=ON"):
             cursor.execute(f"PRAGMA {pragma}")
         cursor.close()
 
@@ -37,3 +46,24 @@ def _engine(url: URL, begin: str) -> Engine:
         connection.exec_driver_sql(begin)
 
     return engine
+
+
+def use_wal(connection: sqlite3.Connection) -> None:
+    """Turn the database to WAL if it is not yet; waits for whoever is at it as long as the connection would for a lock.
+
+    Raises sqlite3.OperationalError.
+    """
+    deadline = time.monotonic() + _told(connection, "PRAGMA busy_timeout") / 1000
+    while _told(connection, "PRAGMA journal_mode") != "wal":
+        try:
+            connection.execute("PRAGMA journal_mode=WAL")
+            return
+        except sqlite3.OperationalError as error:
+            is_busy = error.sqlite_errorcode & _PRIMARY_CODE == sqlite3.SQLITE_BUSY
+            if not is_busy or time.monotonic() >= deadline:
+                raise
+        time.sleep(LOOK_SECONDS)
+
+
+def _told(connection: sqlite3.Connection, question: str) -> Any:
+    return connection.execute(question).fetchone()[0]

@@ -3,6 +3,8 @@
 The id cannot be guessed and is the only key, so a wrong one learns nothing, and the page sends no one its address: no
 referrer, nothing cached, nothing indexed, no script, nothing loaded from anywhere. All that it shows is escaped by the
 templates, and `finalize` keeps characters out that a page cannot hold, so no place in a template can forget to.
+
+The templates and what renders them are read with the first page: many a bot is never asked for one.
 """
 
 from __future__ import annotations
@@ -12,8 +14,8 @@ import re
 from collections.abc import Mapping, Sequence
 from functools import cache
 from http import HTTPStatus
+from typing import TYPE_CHECKING
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 from starlette.requests import Request
 from starlette.responses import Response
@@ -27,6 +29,9 @@ from buildbot.ports import BuildStory, NoSuchBuild, Store, StoreUnavailable
 from buildbot.web.build_json import build_as_json
 from buildbot.web.build_view import build_view
 from buildbot.web.hostile_text import shown
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
 
 HEADERS = {
     "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; "
@@ -117,6 +122,8 @@ def _page(template: str, values: Mapping[str, object], status: HTTPStatus = HTTP
 
 @cache
 def _templates() -> Environment:
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
     return Environment(
         loader=PackageLoader("buildbot.web"),
         autoescape=True,

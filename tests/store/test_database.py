@@ -115,7 +115,6 @@ async def test_a_newer_schema_that_this_release_can_use_is_used_and_left_as_it_i
         assert connection.execute(text("SELECT version_num FROM alembic_version")).scalar() == "9999"
 
 
-@pytest.mark.parametrize("empty_url", ["postgresql"], indirect=True)
 def test_of_several_that_start_at_once_one_makes_the_tables(empty_url: str) -> None:
     with ThreadPoolExecutor(4) as starting:
         for store in starting.map(SqlStore, [empty_url] * 4):

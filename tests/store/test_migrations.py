@@ -1,8 +1,8 @@
-"""The migrations make exactly the tables that the code speaks of."""
+"""The migrations make exactly the tables that the code speaks of, and a new database is as if they had made it."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -11,18 +11,19 @@ from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Engine, create_engine, inspect, select, text
+from sqlalchemy import Connection, Engine, create_engine, inspect, select, text
 
 from buildbot.store.database import HEAD, MIGRATIONS
+from buildbot.store.new_schema import create_schema
 from buildbot.store.sql_store import SqlStore
 from buildbot.store.tables import compatibility, metadata
 
 
 @pytest.fixture
-def migrated(store_url: str) -> Iterator[Engine]:
-    """A database that the migrations have made."""
-    SqlStore(store_url).close()
-    engine = create_engine(store_url)
+def migrated(empty_url: str) -> Iterator[Engine]:
+    """A database that the migrations have made, one after the other."""
+    engine = create_engine(empty_url)
+    _upgrade(engine, "head")
     yield engine
     engine.dispose()
 
@@ -31,6 +32,52 @@ def test_the_migrations_make_what_the_tables_say(migrated: Engine) -> None:
     with migrated.connect() as connection:
         context = MigrationContext.configure(connection, opts={"compare_type": True})
         assert compare_metadata(context, metadata) == []
+
+
+def test_a_new_database_is_what_the_migrations_make(empty_url: str) -> None:
+    engine = create_engine(empty_url)
+    with engine.connect() as connection:
+        if connection.dialect.name == "sqlite":
+            connection.exec_driver_sql("BEGIN")  # which Python's driver does late, and never for a table
+        create_schema(connection, HEAD)
+        fresh = _schema(connection)
+        connection.rollback()
+    _upgrade(engine, "head")
+    with engine.connect() as connection:
+        migrated = _schema(connection)
+    engine.dispose()
+    assert fresh == migrated
+    assert fresh["told"]
+
+
+TOLD_BY_POSTGRESQL = (
+    "SELECT conname, conrelid::regclass::text, pg_get_constraintdef(oid) FROM pg_constraint WHERE conname !~ '^pg_'",
+    "SELECT indexname, indexdef FROM pg_indexes WHERE schemaname = 'public'",
+    "SELECT tgname, pg_get_triggerdef(oid) FROM pg_trigger WHERE NOT tgisinternal",
+    "SELECT proname, pg_get_functiondef(oid) FROM pg_proc WHERE pronamespace = 'public'::regnamespace",
+)
+TOLD_BY_SQLITE = ("SELECT type, name, tbl_name, sql FROM sqlite_master WHERE type <> 'table'",)
+
+
+def _schema(connection: Connection) -> dict[str, object]:
+    """All that there is in a database, but for the order of columns, which nothing relies on."""
+    found, told = inspect(connection), TOLD_BY_SQLITE if connection.dialect.name == "sqlite" else TOLD_BY_POSTGRESQL
+    tables = found.get_table_names()
+    return {
+        "columns": {name: _whole(found.get_columns(name)) for name in tables},
+        "keys": {name: found.get_pk_constraint(name) for name in tables},
+        "unique": {name: _whole(found.get_unique_constraints(name)) for name in tables},
+        "rows": {name: _rows(connection, f'SELECT * FROM "{name}"') for name in tables},  # noqa: S608  our own names
+        "told": [row for question in told for row in _rows(connection, question)],
+    }
+
+
+def _whole(of: Sequence[object]) -> list[str]:
+    return sorted(map(repr, of))
+
+
+def _rows(connection: Connection, question: str) -> list[str]:
+    return _whole(connection.execute(text(question)).all())
 
 
 def test_every_index_covers_the_columns_that_the_tables_say(migrated: Engine) -> None:
@@ -130,6 +177,16 @@ def test_builds_of_an_earlier_release_are_found_by_their_delivery(empty_url: str
     _upgrade(engine, "head")
     with engine.connect() as connection:
         assert connection.execute(text("SELECT delivery FROM builds")).scalar() == "d-1"
+    engine.dispose()
+
+
+def test_a_database_of_an_earlier_release_is_brought_up_to_date(empty_url: str) -> None:
+    engine = create_engine(empty_url)
+    _upgrade(engine, "0003")
+    SqlStore(empty_url).close()
+    with engine.connect() as connection:
+        assert connection.execute(text("SELECT version_num FROM alembic_version")).scalar() == HEAD
+        assert compare_metadata(MigrationContext.configure(connection), metadata) == []
     engine.dispose()
 
 

@@ -114,3 +114,18 @@ async def test_while_postgresql_stands_still_nobody_is_answered_and_then_all_goe
         assert answers(pushes) == {202}
         await assert_each_was_built_once(world, pushes)
         assert not [line for line in bot.log if "exception" in line]
+
+
+@ON_POSTGRES
+async def test_told_to_stop_while_postgresql_stands_still_it_stops_and_says_what_was_left(
+    world: World, postgres: Postgres
+) -> None:
+    async with program(world) as bot:
+        pushes = await pushed(world, 1)
+        with postgres.frozen():
+            assert await bot.stop() == 0
+        assert bot.told("stopping without the database")
+        assert bot.told("stopped")
+        assert not [line for line in bot.log if "exception" in line]
+        await bot.start()
+        await assert_each_was_built_once(world, pushes)
