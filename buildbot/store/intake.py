@@ -117,7 +117,7 @@ class _Batch:
 
     def _build(self, recording: Recording, push: PushEvent, move: Move | None, new: NewBuild) -> Build:
         assert move is not None  # noqa: S101  a verdict with builds has a move
-        build = _newborn(recording, push, new, self._ledger.place(recording.received_at), move.position)
+        build = _newborn(recording, push, new, self._ledger.place(), move.position)
         self._ledger.build(build, recording.wording)
         self._standings.added(build)
         if new.is_certain:

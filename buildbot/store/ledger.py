@@ -25,7 +25,7 @@ from buildbot.store.statements import WAKE, Upsert, give_sequence, last_sequence
 from buildbot.store.statuses import OWN, OWN_IF_FREE, ownership
 from buildbot.store.tables import UtcTime, builds, deliveries, moves, plans, steps
 
-RANDOM_BYTES = 8
+ID_BYTES = 12
 
 _PLANNED = (*Ref._fields, "rule")
 _PLAN = Upsert(
@@ -96,12 +96,12 @@ class Ledger:
             self._replace_head(ref, replaces, now)
             self._heads[ref] = row
 
-    def place(self, now: datetime) -> Place:
-        """The identity of a build that is made now."""
+    def place(self) -> Place:
+        """The identity of the next new build."""
         if self._last is None:
             self._last = last_sequence(self._connection)
         self._last += 1
-        return Place(_new_id(now), self._last)
+        return Place(BuildId(secrets.token_hex(ID_BYTES)), self._last)
 
     def build(self, build: Build, wording: Wording) -> None:
         """A new build in its place, with the status it wants; its repository is due at once."""
@@ -190,11 +190,6 @@ class Ledger:
         self._due[registry, repository] = (min(due, now), times + 1)
 
 
-def _new_id(now: datetime) -> BuildId:
-    # Ids of one time lie side by side in every index, so that a batch of builds touches few of its pages.
-    return BuildId(f"{int(now.timestamp()):08x}{secrets.token_hex(RANDOM_BYTES)}")
-
-
 def _birth_step(build: Build) -> dict[str, Any]:
     return {"build": build.id, "at": build.created_at, "what": _birth(build)}
 
@@ -215,7 +210,7 @@ def add_build(connection: Connection, build: Build, wording: Wording, *, is_newe
     """Write one new build down, last in the order. `is_newest`: as the newest, too, that its rule planned for its
     ref."""
     ledger = Ledger(connection)
-    placed = replace(build, **ledger.place(build.created_at)._asdict())
+    placed = replace(build, **ledger.place()._asdict())
     ledger.build(placed, wording)
     if is_newest:
         ledger.plan(placed)
