@@ -171,6 +171,21 @@ async def test_a_dockerfile_that_a_push_removes_is_missed_although_it_was_there_
     assert len(story.quay.builds) == 2
 
 
+@pytest.mark.parametrize("story", [GitHubWorld], indirect=True, ids=lambda kind: kind.name)
+async def test_pushes_that_come_while_the_source_is_looked_at_are_asked_for_with_the_first(story: ForgeStory) -> None:
+    def looks() -> list[str]:
+        return [one.path for one in story.sandbox.calls if "/contents/" in one.path]
+
+    await story.push_branch("main", Dockerfile=DOCKERFILE)  # nobody hears of it
+    async with story.bot():
+        story.sandbox.faults.slow(0.5)
+        pushes = [await story.push_branch(f"feature/{name}", README=name) for name in ("a", "b", "c")]
+        story.sandbox.faults.slow(0.0)
+        states = [(await story.final_status(push.sha)).state for push in pushes]
+    assert states == [StatusState.SUCCESS] * 3
+    assert (len(looks()), len(story.quay.builds)) == (1, 3)
+
+
 @pytest.mark.parametrize("story", [GiteaWorld, ForgejoWorld], indirect=True, ids=lambda kind: kind.name)
 @pytest.mark.parametrize("has_directory", [True, False])
 async def test_an_archive_is_rooted_rightly_whether_or_not_it_has_a_directory_around_the_source(
