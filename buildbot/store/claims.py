@@ -3,16 +3,21 @@
 The token rises with every claim and every save asks for it, so an instance that slept through its lease writes nothing.
 `wakes` rises with everything recorded for the repository: who gives it back with a later time than "now" does so only
 if nothing has come in meanwhile.
+
+A look that finds nothing new is the common one by far, and what it costs is statements, not rows: SQLAlchemy takes
+longer over one than SQLite does. So all that are taken together are read together, and each is given back by one.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import Any
+from itertools import islice
+from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, Executable, Row, bindparam, or_, select, tuple_, update
+from sqlalchemy import ColumnElement, Connection, Double, Executable, Row, bindparam, case, func, or_, select, update
 
 from buildbot.domain.build import Build, BuildId
 from buildbot.domain.lifecycle import InLine
@@ -22,7 +27,7 @@ from buildbot.store import codec, lines
 from buildbot.store.intake import admit
 from buildbot.store.statements import Upsert
 from buildbot.store.statuses import own_status, want
-from buildbot.store.tables import builds, claims, steps, strays
+from buildbot.store.tables import UtcTime, builds, claims, steps, strays
 
 _STRAY = Upsert(
     strays,
@@ -35,6 +40,11 @@ def _of_repository(table: Any) -> tuple[Any, ...]:
     return tuple(table.c[name] == bindparam(f"of_{name}") for name in ("registry", "repository"))
 
 
+def _of_repositories(table: Any) -> tuple[Any, ...]:
+    names: Any = bindparam("of_repositories", expanding=True)
+    return table.c.registry == bindparam("of_registry"), table.c.repository.in_(names), table.c.finished_at.is_(None)
+
+
 # Run for every look at a repository, and built once for the reason that `statements` gives.
 _MINE = (*_of_repository(claims), claims.c.token == bindparam("of_token"))
 _SEE = update(builds).where(builds.c.id == bindparam("of_build"))
@@ -42,10 +52,21 @@ _TELL = steps.insert()
 _CLAIM = update(claims).where(*_of_repository(claims))
 _TOKEN = select(claims.c.token).where(*_of_repository(claims)).with_for_update()
 _HELD = select(claims.c.token, claims.c.wakes).where(*_of_repository(claims))
-_GIVE_BACK = update(claims).where(*_MINE)
-_DUE_UNLESS_WOKEN = update(claims).where(*_MINE, claims.c.wakes == bindparam("of_wakes"))
-_UNFINISHED = select(builds).where(*_of_repository(builds), builds.c.finished_at.is_(None)).order_by(builds.c.seq)
-_STRAYS = select(strays).where(*_of_repository(strays), strays.c.finished_at.is_(None))
+_RENEW = update(claims).where(*_MINE, claims.c.leased_until > bindparam("now", type_=UtcTime))
+_IS_AS_TAKEN = claims.c.wakes == bindparam("of_wakes")
+_GIVE_BACK = (
+    update(claims)
+    .where(*_MINE)
+    .values(
+        leased_until=None,
+        due=case((_IS_AS_TAKEN, bindparam("of_due", type_=UtcTime)), else_=claims.c.due),
+        typical_seconds=func.coalesce(bindparam("of_typical", type_=Double), claims.c.typical_seconds),
+    )
+)
+_UNFINISHED = select(builds).where(*_of_repositories(builds)).order_by(builds.c.repository, builds.c.seq)
+_STRAYS = select(strays).where(*_of_repositories(strays))
+READ_AT_ONCE = 500
+"""Repositories whose builds one statement reads: databases bound the values that a statement may have."""
 
 
 def claim(
@@ -57,7 +78,7 @@ def claim(
         if places > 0:
             due += _due(connection, now, places, claims.c.registry == registry)
     due += _due(connection, now, limit, claims.c.registry.not_in(list(room)))
-    return tuple(_take(connection, row, owner, now, lease) for row in due)
+    return _take(connection, due, owner, now, lease)
 
 
 def _due(connection: Connection, now: datetime, limit: int, which: ColumnElement[bool]) -> Sequence[Row[Any]]:
@@ -118,10 +139,8 @@ def save_strays(connection: Connection, held: Claim, found: Sequence[Stray]) -> 
 
 def release(connection: Connection, held: Claim, due: datetime | None, typical: timedelta | None) -> None:
     """Give the repository back. Silently nothing when another instance has it by now."""
-    mine = {**_named(held.registry, held.repository), "of_token": held.token}
-    known = {} if typical is None else {"typical_seconds": typical.total_seconds()}
-    connection.execute(_GIVE_BACK, {**mine, "leased_until": None, **known})
-    connection.execute(_DUE_UNLESS_WOKEN, {**mine, "of_wakes": held.wakes, "due": due})
+    known = None if typical is None else typical.total_seconds()
+    connection.execute(_GIVE_BACK, {**_mine(held), "of_wakes": held.wakes, "of_due": due, "of_typical": known})
 
 
 def refresh(connection: Connection, held: Claim) -> Claim:
@@ -130,17 +149,14 @@ def refresh(connection: Connection, held: Claim) -> Claim:
     if row is None or row.token != held.token:
         raise _lost(held)
     # `wakes` is read before the builds: what comes in between is in them, and looked at once more, never missed.
-    builds = _unfinished(connection, held.registry, held.repository)
-    strays = _strays(connection, held.registry, held.repository)
-    return replace(held, wakes=row.wakes, builds=builds, strays=strays, is_taken_over=False)
+    name = Named(held.registry, held.repository)
+    its_builds, its_strays = _unfinished(connection, [name])
+    return replace(held, wakes=row.wakes, builds=its_builds[name], strays=its_strays[name], is_taken_over=False)
 
 
 def renew(connection: Connection, held: Collection[Claim], now: datetime, lease: timedelta) -> None:
     """Lengthen the leases of those claims that have not run out."""
-    mine = [(one.registry, one.repository, one.token) for one in held]
-    is_mine = tuple_(claims.c.registry, claims.c.repository, claims.c.token).in_(mine)
-    running = update(claims).where(is_mine, claims.c.leased_until > now)
-    connection.execute(running.values(leased_until=now + lease))
+    _run(connection, _RENEW, [{**_mine(one), "now": now, "leased_until": now + lease} for one in held])
 
 
 def give_up(connection: Connection, owner: str) -> None:
@@ -171,25 +187,71 @@ def _lost(held: Claim) -> ClaimLost:
     return ClaimLost(f"another instance follows {held.repository} by now")
 
 
-def _take(connection: Connection, row: Row[Any], owner: str, now: datetime, lease: timedelta) -> Claim:
-    mine = _named(row.registry, row.repository)
+def _take(
+    connection: Connection, due: Sequence[Row[Any]], owner: str, now: datetime, lease: timedelta
+) -> tuple[Claim, ...]:
     # Due again from now on, not from long ago: else one that is woken all the time would be the first for ever.
-    taken = {"owner": owner, "leased_until": now + lease, "token": row.token + 1, "due": now}
-    connection.execute(_CLAIM, {**mine, **taken})
-    return Claim(
-        registry=row.registry,
-        repository=row.repository,
-        token=row.token + 1,
-        wakes=row.wakes,
-        builds=_unfinished(connection, row.registry, row.repository),
-        strays=_strays(connection, row.registry, row.repository),
-        is_taken_over=row.owner != owner,
-        typical=None if row.typical_seconds is None else timedelta(seconds=row.typical_seconds),
+    taken = {"owner": owner, "leased_until": now + lease, "due": now}
+    _run(connection, _CLAIM, [{**_named(row.registry, row.repository), **taken, "token": row.token + 1} for row in due])
+    names = [Named(row.registry, row.repository) for row in due]
+    its_builds, its_strays = _unfinished(connection, names)
+    return tuple(
+        Claim(
+            registry=row.registry,
+            repository=row.repository,
+            token=row.token + 1,
+            wakes=row.wakes,
+            builds=its_builds[name],
+            strays=its_strays[name],
+            is_taken_over=row.owner != owner,
+            typical=None if row.typical_seconds is None else timedelta(seconds=row.typical_seconds),
+        )
+        for name, row in zip(names, due, strict=True)
     )
+
+
+class Named(NamedTuple):
+    """A repository by the names of its registry and its own."""
+
+    registry: str
+    repository: str
+
+
+def in_portions(due: Iterable[Named]) -> Iterator[dict[str, Any]]:
+    """The values of the statements that read some repositories: each names those of one registry, and not too many."""
+    by_registry: dict[str, list[str]] = {}
+    for one in due:
+        by_registry.setdefault(one.registry, []).append(one.repository)
+    for registry, names in by_registry.items():
+        left = iter(names)
+        while some := list(islice(left, READ_AT_ONCE)):
+            yield {"of_registry": registry, "of_repositories": some}
+
+
+def _unfinished(
+    connection: Connection, names: Collection[Named]
+) -> tuple[dict[Named, tuple[Build, ...]], dict[Named, tuple[Stray, ...]]]:
+    its_builds, its_strays = (_rows(connection, one, names) for one in (_UNFINISHED, _STRAYS))
+    return (
+        {name: tuple(codec.read_build(row) for row in its_builds.get(name, ())) for name in names},
+        {name: tuple(_stray(row) for row in its_strays.get(name, ())) for name in names},
+    )
+
+
+def _rows(connection: Connection, statement: Executable, names: Iterable[Named]) -> Mapping[Named, list[Row[Any]]]:
+    found: dict[Named, list[Row[Any]]] = defaultdict(list)
+    for some in in_portions(names):
+        for row in connection.execute(statement, some):
+            found[Named(row.registry, row.repository)].append(row)
+    return found
 
 
 def _named(registry: str, repository: str) -> dict[str, str]:
     return {"of_registry": registry, "of_repository": repository}
+
+
+def _mine(held: Claim) -> dict[str, Any]:
+    return {**_named(held.registry, held.repository), "of_token": held.token}
 
 
 def _run(connection: Connection, statement: Executable, rows: Sequence[Mapping[str, Any]]) -> None:
@@ -197,19 +259,12 @@ def _run(connection: Connection, statement: Executable, rows: Sequence[Mapping[s
         connection.execute(statement, list(rows))
 
 
-def _unfinished(connection: Connection, registry: str, repository: str) -> tuple[Build, ...]:
-    return tuple(codec.read_build(row) for row in connection.execute(_UNFINISHED, _named(registry, repository)))
-
-
-def _strays(connection: Connection, registry: str, repository: str) -> tuple[Stray, ...]:
-    return tuple(
-        Stray(
-            quay_id=row.quay_id,
-            build=BuildId(row.build),
-            image_tags=codec.read_texts(row.image_tags),
-            phase=row.phase,
-            found_at=row.found_at,
-            is_cancelled=bool(row.is_cancelled),
-        )
-        for row in connection.execute(_STRAYS, _named(registry, repository))
+def _stray(row: Row[Any]) -> Stray:
+    return Stray(
+        quay_id=row.quay_id,
+        build=BuildId(row.build),
+        image_tags=codec.read_texts(row.image_tags),
+        phase=row.phase,
+        found_at=row.found_at,
+        is_cancelled=bool(row.is_cancelled),
     )

@@ -33,6 +33,7 @@ OWN = Upsert(
 )
 OWN_IF_FREE = Upsert(table, _KEY)
 _WANT = update(table).where(table.c.owner == bindparam("of_owner")).values(version=table.c.version + 1)
+_REWORD = _WANT.where(table.c.wanted != bindparam("of_wanted"))
 
 
 FIRST_WORD = timedelta(seconds=2)
@@ -68,11 +69,13 @@ def ownership(build: Build, status: CommitStatus, now: datetime) -> dict[str, An
 
 
 def want(connection: Connection, wishes: Mapping[BuildId, CommitStatus], now: datetime, *, is_news: bool) -> None:
-    """Write the owners' new wishes; `is_news` makes them due. A build that owns no status wishes in vain."""
-    due = {"due": now} if is_news else {}
-    rows = [{"of_owner": build, **_wish(status, now), **due} for build, status in wishes.items()]
-    if rows:
-        connection.execute(_WANT, rows)
+    """Write the owners' new wishes; `is_news` makes them due. A build that owns no status wishes in vain; and what is
+    wanted already, and is no news, is not written again, which would only make whoever posts it look once more."""
+    rows = [{"of_owner": build, **_wish(status, now)} for build, status in wishes.items()]
+    if rows and is_news:
+        connection.execute(_WANT, [{**row, "due": now} for row in rows])
+    elif rows:
+        connection.execute(_REWORD, [{**row, "of_wanted": row["wanted"]} for row in rows])
 
 
 def claim(

@@ -9,6 +9,7 @@ import pytest
 
 from buildbot.domain.build import BuildId, BuildPhase, CancelReason, Goal, GoalKind
 from buildbot.ports import ClaimLost, Stray
+from buildbot.store import claims
 from buildbot.store.statuses import FIRST_WORD
 from tests.store.due import next_due
 from tests.store.world import API, LEASE, START, World, a_push, ended_as, seen_as, sha
@@ -58,8 +59,8 @@ async def test_each_registry_has_room_of_its_own(world: World) -> None:
         for number in range(3):
             rule = replace(API, name=f"{registry}{number}", registry=registry, repository=f"acme/{number}")
             await world.push(None, "b", rules=(rule,), ref=f"refs/heads/{registry}{number}")
-    claims = await world.store.claim_repositories("one", world.now, LEASE, 2, {"a": 0, "b": 1})
-    assert sorted(claim.registry for claim in claims) == ["b", "gone", "gone"]
+    taken = await world.store.claim_repositories("one", world.now, LEASE, 2, {"a": 0, "b": 1})
+    assert sorted(claim.registry for claim in taken) == ["b", "gone", "gone"]
 
 
 async def test_one_that_is_woken_again_and_again_keeps_its_turn(world: World) -> None:
@@ -93,11 +94,40 @@ async def test_a_claim_holds_all_unfinished_builds_of_its_repository_oldest_firs
     rules = (API, OTHER)
     await world.push("b", "c", rules=rules)
     await world.push("c", "d", rules=rules)
-    claims = await world.store.claim_repositories("one", world.now, LEASE, 5)
-    held = {claim.repository: claim for claim in claims}
+    taken = await world.store.claim_repositories("one", world.now, LEASE, 5)
+    held = {claim.repository: claim for claim in taken}
     assert [build.commit for build in held["acme/api"].builds] == [sha("c"), sha("d")]
-    assert ended.id not in {build.id for claim in claims for build in claim.builds}
+    assert ended.id not in {build.id for claim in taken for build in claim.builds}
     assert {build.request.repository for build in held["acme/other"].builds} == {"acme/other"}
+
+
+async def test_each_of_many_claims_holds_what_is_its_own(world: World) -> None:
+    rules = [
+        replace(API, name=f"{registry}-{number}", registry=registry, repository=f"acme/{number}")
+        for registry in ("quay", "other")
+        for number in range(3)
+    ]
+    await world.push("a", "b", rules=rules)
+    await world.push("a", "c", rules=rules, ref="refs/heads/dev")
+    for claim in await world.store.claim_repositories("one", world.now, LEASE, 10):
+        await world.store.save_strays(claim, [replace(STRAY, quay_id=f"{claim.registry} {claim.repository}")])
+        await world.store.release(claim, START)
+    again = await world.store.claim_repositories("one", world.now, LEASE, 10)
+    assert len({(claim.registry, claim.repository) for claim in again}) == 6
+    for claim in again:
+        assert {(one.request.registry, one.request.repository) for one in claim.builds} == {
+            (claim.registry, claim.repository)
+        }
+        assert [build.commit for build in claim.builds] == [sha("b"), sha("c")]
+        assert [stray.quay_id for stray in claim.strays] == [f"{claim.registry} {claim.repository}"]
+
+
+def test_no_statement_reads_more_repositories_than_a_database_lets_it_name() -> None:
+    due = [claims.Named(f"registry-{n % 2}", f"acme/{n}") for n in range(2 * claims.READ_AT_ONCE + 7)]
+    portions = list(claims.in_portions(due))
+    named = [claims.Named(one["of_registry"], name) for one in portions for name in one["of_repositories"]]
+    assert sorted(named) == sorted(due)
+    assert max(len(one["of_repositories"]) for one in portions) == claims.READ_AT_ONCE
 
 
 async def test_a_lease_that_ran_out_is_taken_over(world: World) -> None:
@@ -204,6 +234,17 @@ async def test_a_renewed_lease_lasts_longer(world: World) -> None:
     await world.store.renew([claim], world.now, LEASE)
     world.now += LEASE - SECOND
     assert not await world.is_due("two")
+
+
+async def test_each_of_many_leases_is_renewed(world: World) -> None:
+    rules = [replace(API, name=f"{n}", repository=f"acme/{n}") for n in range(5)]
+    await world.push("a", "b", rules=rules)
+    taken = await world.store.claim_repositories("one", world.now, LEASE, 10)
+    world.now += LEASE - SECOND
+    await world.store.renew(taken[:3], world.now, LEASE)
+    world.now += SECOND
+    left = await world.store.claim_repositories("two", world.now, LEASE, 10)
+    assert {one.repository for one in left} == {one.repository for one in taken[3:]}
 
 
 async def test_renewing_revives_no_lease_that_ran_out_and_no_claim_given_back(world: World) -> None:

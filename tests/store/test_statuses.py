@@ -161,6 +161,20 @@ async def test_news_is_due_at_once_and_other_changes_are_only_noted(world: World
     assert (await world.due_status()).wanted.stage == "retrying"
 
 
+async def test_what_is_wanted_already_is_not_written_again_unless_it_is_news(world: World) -> None:
+    build = await world.build("a", "b")
+    first = await world.due_status()
+    claim = await world.claim()
+    world.now += SECOND
+    await world.save(claim, build, is_news=False)
+    await delivered(world, first)
+    assert await world.due_statuses() == ()
+    await world.save(claim, build)
+    again = await world.due_status()
+    assert (again.wanted, again.wanted_at) == (first.wanted, world.now)
+    assert again.version == first.version + 1
+
+
 async def test_a_newer_wish_stays_due_while_an_older_is_sent(world: World) -> None:
     build = await world.build("a", "b")
     in_flight = await world.due_status()
