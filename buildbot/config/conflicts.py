@@ -28,9 +28,8 @@ _LIKELY_NAMES = ("main", "master", "v1.2.3", "1.2.3")
 
 def check(report: Report, rules: Mapping[int, Rule]) -> None:
     """Note every pair of rules that cannot both be right, at the later one of the two."""
-    for (_, one), (number, other) in combinations(rules.items(), 2):
-        if one.forge != other.forge:
-            continue
+    for first, number in _pairs(rules):
+        one, other = rules[first], rules[number]
         may_share_tags, may_share_context = _may_share_tags(one, other), _may_share_context(one, other)
         if not (may_share_tags or may_share_context):
             continue
@@ -40,6 +39,28 @@ def check(report: Report, rules: Mapping[int, Rule]) -> None:
                 _check_image_tags(report, number, pair)
             if may_share_context:
                 _check_contexts(report, number, pair)
+
+
+def _pairs(rules: Mapping[int, Rule]) -> list[tuple[int, int]]:
+    """The pairs, in order, whose sources may be one: of thousands of rules for as many sources all pairs are millions,
+    and a look at each would hold up every start and every new version of the file for seconds."""
+    named: dict[tuple[str, str], list[int]] = {}
+    patterned: dict[str, list[int]] = {}
+    of_forge: dict[str, list[int]] = {}
+    for number, rule in rules.items():
+        of_forge.setdefault(rule.forge, []).append(number)
+        if pattern.is_literal(rule.source):
+            named.setdefault((rule.forge, _source(rule)), []).append(number)
+        else:
+            patterned.setdefault(rule.forge, []).append(number)
+    found = {pair for same in named.values() for pair in combinations(same, 2)}
+    found |= {
+        (min(one, other), max(one, other))
+        for forge, numbers in patterned.items()
+        for one, other in product(numbers, of_forge[forge])
+        if one != other
+    }
+    return sorted(found)
 
 
 @dataclass(frozen=True, slots=True)

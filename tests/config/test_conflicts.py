@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from buildbot.config import conflicts
+from buildbot.domain.rule import Rule
 from tests.config.files import FORGE, REGISTRY, good, mistakes, rule
 
 
@@ -130,3 +132,20 @@ def test_a_monorepo_of_many_rules_is_checked_at_once() -> None:
         for n in range(60)
     )
     assert len(good(FORGE + REGISTRY + rules).rules) == 60
+
+
+def _rules_of(*sources: str) -> dict[int, Rule]:
+    texts = [
+        rule(name=f'"r{at}"', source=f'"{one}"', repository=f'"acme/r{at}"', status_context='"r/{rule}"')
+        for at, one in enumerate(sources)
+    ]
+    return dict(enumerate(good(FORGE + REGISTRY + "".join(texts)).rules))
+
+
+def test_only_rules_whose_sources_may_be_one_are_compared() -> None:
+    rules = _rules_of("acme/a", "acme/b", "*/a", "ACME/a", "acme/c")
+    assert conflicts._pairs(rules) == [(0, 2), (0, 3), (1, 2), (2, 3), (2, 4)]
+
+
+def test_hundreds_of_rules_for_as_many_sources_are_no_thousands_of_pairs() -> None:
+    assert conflicts._pairs(_rules_of(*(f"acme/{number}" for number in range(300)))) == []
