@@ -47,7 +47,8 @@ class BuildLoop(LeaseLoop[Claim]):
         on_news: Callable[[], None],
         rush: Rush | None = None,
     ) -> None:
-        super().__init__(sys.maxsize, lease, rush)  # each registry has a limit of its own, see `_claim`
+        # each registry has a limit of its own, see `_claim`
+        super().__init__(sys.maxsize, lease, rush, crowded=MOST_PASSES)
         self._owner = owner
         self._current = current
         self._tools = tools

@@ -2,6 +2,9 @@
 
 Level-triggered: nothing is remembered that the rows do not say, so a missed beat delays by half a second and loses
 nothing. A database that is away is waited for; what goes wrong in one task is that task's own affair.
+
+The end of a task is reason to look again only where there may be something to find: news that came in meanwhile, which
+may be about what the task held, or more that was due than there was room for.
 """
 
 from __future__ import annotations
@@ -10,6 +13,7 @@ import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from datetime import timedelta
+from functools import partial
 from typing import Generic, TypeVar
 
 import structlog
@@ -26,11 +30,15 @@ AWAY_SECONDS = 1.0
 
 
 class LeaseLoop(ABC, Generic[Leased]):
-    """Works on at most `most` leased things at once. `pulse` makes it look; while a `rush` is on it waits with that."""
+    """Works on at most `most` leased things at once, and may have no room for one more from `crowded` on. `pulse` makes
+    it look; while a `rush` is on it waits with that."""
 
-    def __init__(self, most: int, lease: timedelta, rush: Rush | None = None) -> None:
+    def __init__(
+        self, most: int, lease: timedelta, rush: Rush | None = None, *, crowded: int | None = None
+    ) -> None:
         self.pulse = Pulse()
         self._most = most
+        self._crowded = most if crowded is None else crowded
         self._lease = lease
         self._rush = rush or Rush()
         self._tasks: dict[asyncio.Task[None], Leased] = {}
@@ -55,8 +63,8 @@ class LeaseLoop(ABC, Generic[Leased]):
         try:
             while not self._is_stopping:
                 await self._rush.over()
-                if not await self._take():
-                    await self.pulse.nap()
+                await self._take()
+                await self.pulse.nap()
         finally:
             renewing.cancel()
             await asyncio.gather(renewing, return_exceptions=True)
@@ -90,12 +98,14 @@ class LeaseLoop(ABC, Generic[Leased]):
         for leased in taken:
             task = asyncio.create_task(self._work(leased))
             self._tasks[task] = leased
-            task.add_done_callback(self._ended)
+            task.add_done_callback(partial(self._ended, self.pulse.news))
         return bool(taken)
 
-    def _ended(self, task: asyncio.Task[None]) -> None:
+    def _ended(self, news_before: int, task: asyncio.Task[None]) -> None:
+        was_crowded = len(self._tasks) >= self._crowded
         self._tasks.pop(task, None)
-        self.pulse.beat()
+        if was_crowded or self.pulse.news != news_before:
+            self.pulse.beat_in(0)
 
     async def _keep_leases(self) -> None:
         while True:
