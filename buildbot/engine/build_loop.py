@@ -36,7 +36,8 @@ AFTER_TROUBLE = timedelta(seconds=5)
 
 
 class BuildLoop(LeaseLoop[Claim]):
-    """Drives every build to its end. `owner` names this process; `on_news` is called after each pass."""
+    """Drives every build to its end. `owner` names this process; `on_news` is called after each pass that may have
+    changed what a commit status should say."""
 
     def __init__(
         self,
@@ -73,13 +74,14 @@ class BuildLoop(LeaseLoop[Claim]):
         await self._tools.store.renew(leased, self._tools.clock.now(), self._lease)
 
     async def _work(self, leased: Claim) -> None:
-        await self._pass(leased)
-        self._on_news()
+        if await self._pass(leased):
+            self._on_news()
 
-    async def _pass(self, claim: Claim) -> None:
+    async def _pass(self, claim: Claim) -> bool:
         with structlog.contextvars.bound_contextvars(registry=claim.registry, repository=claim.repository):
+            has_news = True
             try:
-                await self._look(claim)
+                has_news = await self._look(claim)
             except* ClaimLost as lost:
                 log.warning("claim lost", because=_told(lost))
             except* StoreUnavailable as away:
@@ -88,24 +90,26 @@ class BuildLoop(LeaseLoop[Claim]):
             except* Exception:
                 log.exception("pass failed")
                 await self._release_later(claim)
+            return has_news
 
-    async def _look(self, claim: Claim) -> None:
+    async def _look(self, claim: Claim) -> bool:
         setup, now = self._current.setup, self._tools.clock.now()
         if any(setup.is_behind(build, now) for build in claim.builds):
             await self._tools.store.release(claim, now + FOR_ANOTHER)
-            return
+            return False
         if claim.registry not in setup.registries:
             await self._end_unconfigured(claim, setup.wording)
-            return
+            return True
         one = RepositoryPass(claim, setup, self._tools)
         due = await one.run()
         if one.has_found_source:
             # What has come in meanwhile is asked for together with what the look was for.
-            await self._look(replace(await self._tools.store.refresh(claim), typical=one.typical))
-            return
+            again = replace(await self._tools.store.refresh(claim), typical=one.typical)
+            return await self._look(again) or one.has_news
         await self._tools.store.release(claim, due, one.typical)
         if due is not None:
             self.pulse.beat_in((due - self._tools.clock.now()).total_seconds())
+        return one.has_news
 
     async def _release_later(self, claim: Claim) -> None:
         try:

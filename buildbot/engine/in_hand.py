@@ -9,7 +9,7 @@ store with what was saved last.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime, timedelta
 
 import structlog
@@ -19,6 +19,7 @@ from buildbot.domain.lifecycle import Action, InLine, Outcome, RequestBuild, beg
 from buildbot.domain.places import Caps
 from buildbot.domain.status import may_own_status
 from buildbot.domain.steps import steps
+from buildbot.engine.glances import Glance, glance
 from buildbot.engine.outcomes import average
 from buildbot.engine.scenes import Scenes
 from buildbot.engine.tools import Tools
@@ -34,10 +35,12 @@ is next is woken anyway."""
 
 
 class BuildsInHand:
-    """Builds by their ids, in the order of the pushes. `typical` follows how long they take."""
+    """Builds by their ids, in the order of the pushes. `typical` follows how long they take; `has_news`: something was
+    written that a commit status may have to say."""
 
     def __init__(self, claim: Claim, wording: Wording, caps: Caps, scenes: Scenes, tools: Tools) -> None:
         self.typical = claim.typical
+        self.has_news = False
         self._claim = claim
         self._wording = wording
         self._caps = caps
@@ -46,8 +49,11 @@ class BuildsInHand:
         self._clock = tools.clock
         self._sources = tools.memory.sources
         moment = tools.clock.monotonic()
-        self._now = {build.id: tools.memory.hurry.released(build, moment) for build in claim.builds}
-        self._saved = dict(self._now)
+        written, glimpsed = {build.id: build for build in claim.builds}, tools.memory.glances.recall(claim)
+        self._now = {one.id: tools.memory.hurry.released(one, moment) for one in (written | glimpsed).values()}
+        self._saved = self._now | {build_id: written[build_id] for build_id in glimpsed}
+        self._glances = tools.memory.glances
+        self._unwritten: dict[BuildId, Glance] = {}
         self._told = dict(self._now)
         self._line_looks: dict[BuildId, datetime] = {}
         self._writing = asyncio.Lock()
@@ -87,8 +93,7 @@ class BuildsInHand:
     async def save(self, *only: BuildId, untold: frozenset[BuildId] = frozenset()) -> frozenset[BuildId]:
         """Write down what changed; of `untold` builds without a word about it in steps, status and log. Returns whose
         request was given no place: as if it had never been begun."""
-        now = {build_id: self._now[build_id] for build_id in only or self._now}
-        after = {build_id: build for build_id, build in now.items() if build != self._saved[build_id]}
+        after = self._to_be_written(only or tuple(self._now))
         if not after:
             return frozenset()
         news = {build_id: build for build_id, build in after.items() if build_id not in untold}
@@ -101,6 +106,7 @@ class BuildsInHand:
         # fails, so does the pass.
         self._saved.update(after)
         self._told.update(news)
+        self.has_news |= any(change.is_news or change.claims_status for change in changes)
         places = await self._store.save(self._claim, changes, self._clock.now(), self._caps)
         refused = frozenset(build_id for build_id in places if _asked_for_place(saved.get(build_id), after))
         for build_id in refused:
@@ -115,6 +121,21 @@ class BuildsInHand:
         """Write down what changed. Of calls that end while a write is under way the next write takes all along."""
         async with self._writing:
             await self.save()
+
+    def remember(self) -> None:
+        """Keep for the next pass what was not worth writing down."""
+        self._glances.keep(self._claim, self._unwritten, self._clock.monotonic())
+
+    def _to_be_written(self, ids: Iterable[BuildId]) -> dict[BuildId, Build]:
+        changed = {one: self._now[one] for one in ids if self._now[one] != self._saved[one]}
+        glances = {one: glance(self._saved[one], build) for one, build in changed.items()}
+        unwritten = {one: found for one, found in glances.items() if found is not None}
+        if len(unwritten) < len(changed):
+            unwritten = {}  # those that are no news go along: so they all come due for writing together
+        for one in ids:
+            self._unwritten.pop(one, None)
+        self._unwritten.update(unwritten)
+        return {} if unwritten else changed
 
     async def _stand_in_line(self, places: Mapping[BuildId, InLine]) -> None:
         for build_id, place in places.items():

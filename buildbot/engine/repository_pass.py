@@ -58,7 +58,8 @@ class RepositoryPass:
     """One pass over a claim, by the setup that is in force as it begins.
 
     `run` returns when to look again; `typical` is what it learned of build times. `has_found_source`: builds can be
-    asked for now that waited for a look at their source.
+    asked for now that waited for a look at their source. `has_news`: something was written that a commit status may
+    have to say.
     """
 
     def __init__(self, claim: Claim, setup: Setup, tools: Tools) -> None:
@@ -79,6 +80,10 @@ class RepositoryPass:
         """The repository's usual build time."""
         return self._builds.typical
 
+    @property
+    def has_news(self) -> bool:
+        return self._builds.has_news
+
     async def run(self) -> datetime | None:
         """Do what is due; returns when to look again, None if only news can change anything. Raises ClaimLost."""
         actions = self._without_calls(self._decide_all())
@@ -87,6 +92,7 @@ class RepositoryPass:
         if len(begun) < len(now):  # whoever stands behind them in line is to know that, too
             begun |= await self._begin(later)
         await self._perform(begun)
+        self._builds.remember()
         return self._next_look()
 
     async def _begin(self, actions: Mapping[BuildId, Action]) -> dict[BuildId, Action]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from buildbot.domain.build import Build, BuildId
 from buildbot.engine.forge_questions import KnownSources
+from buildbot.engine.glances import Glances
 from buildbot.engine.hurrying import Hurry
 from buildbot.engine.pacing import Clock
 from buildbot.ports import Store
@@ -38,7 +39,8 @@ def _attempt(build: Build) -> tuple[BuildId, int]:
 @dataclass(slots=True)
 class Memory:
     """What one process remembers between passes, by the monotonic clock: which attempts are in doubt, until when a list
-    is not asked for that took too long, which sources need no look, and whose waiting has lost its reason.
+    is not asked for that took too long, which sources need no look, whose waiting has lost its reason, and what looks
+    found that was not worth writing down.
 
     It may be lost at any time.
     """
@@ -47,6 +49,7 @@ class Memory:
     slow_lists: dict[tuple[str, str], float] = field(default_factory=dict)
     sources: KnownSources = field(default_factory=KnownSources)
     hurry: Hurry = field(default_factory=Hurry)
+    glances: Glances = field(default_factory=Glances)
 
 
 async def _no_relay(_build: Build) -> None:

@@ -36,7 +36,7 @@ from buildbot.ports import (
     Unavailable,
     Unreachable,
 )
-from tests.domain.builds import NOW, REQUEST, SUPERSEDED, a_build, accepted, planned, requesting
+from tests.domain.builds import NOW, REQUEST, SUPERSEDED, a_build, accepted, ago, planned, requesting
 
 pytestmark = pytest.mark.anyio
 ONE = BuildId("b1")
@@ -125,10 +125,12 @@ class World:
     quay: FakeQuay = field(default_factory=FakeQuay)
     store: FakeStore = field(default_factory=FakeStore)
     memory: Memory = field(default_factory=Memory)
+    has_news: bool = False
 
     def __post_init__(self) -> None:
         self.clock = Clock(lambda: NOW + timedelta(seconds=self.seconds), lambda: self.seconds)
         self.line = RegistryLine("quay", self.polls_per_second, self.clock)
+        self.looks = 0
         self.builds: dict[BuildId, Build] = {}
         self.strays: tuple[Stray, ...] = ()
 
@@ -151,8 +153,10 @@ class World:
         site = RegistrySite("quay", cast("Registry", self.quay), self.line, Limits(), timedelta(seconds=SETTLE_SECONDS))
         tools = Tools(cast("Store", self.store), self.clock, self.memory)
         unfinished = tuple(build for build in self.builds.values() if not build.is_final)
-        claim = Claim("quay", "acme/api", 1, 0, unfinished, self.strays, is_taken_over=False)
-        due = await RepositoryPass(claim, Setup(registries={"quay": site}, public_url=PUBLIC_URL), tools).run()
+        self.looks += 1
+        claim = Claim("quay", "acme/api", self.looks, 0, unfinished, self.strays, is_taken_over=False)
+        one = RepositoryPass(claim, Setup(registries={"quay": site}, public_url=PUBLIC_URL), tools)
+        due, self.has_news = await one.run(), one.has_news
         for change in (one for changes in self.store.saves for one in changes):
             self.builds[change.build.id] = change.build
         return due
@@ -230,6 +234,43 @@ async def test_one_list_serves_all_builds_of_the_repository() -> None:
     await it.look()
     assert it.quay.calls == ["list"]
     assert {it.seen(number).quay_phase for number in range(1, 9)} == {"building"}
+
+
+async def test_a_look_that_finds_nothing_new_writes_nothing_and_the_next_one_knows_of_it() -> None:
+    it = World()
+    it.listed(it.add(accepted("building", due=NOW, building_since=NOW)), "building")
+    due = await it.look()
+    assert due is not None
+    assert (it.quay.calls, it.store.saves, it.has_news) == (["list"], [], False)
+    it.seconds = 1
+    assert await it.look() == due
+    assert it.quay.calls == ["list"]
+
+
+async def test_what_looks_found_is_written_once_a_minute_for_all_builds_together() -> None:
+    it = World()
+    for number in (1, 2):
+        seen = accepted("building", due=NOW, building_since=NOW, quay_id=f"q{number}", observed_at=ago(seconds=number))
+        it.listed(it.add(seen, number), "building")
+    while it.seconds < 200:
+        await it.look()
+        it.seconds += 5
+    written = [{one.build.seen.observed_at for one in changes} for changes in it.store.saves]
+    assert {len(changes) for changes in it.store.saves} == {2}
+    assert {len(moments) for moments in written} == {1}
+    assert 3 <= len(written) <= 4
+    assert it.seen(1).ran + timedelta(seconds=1) == it.seen(2).ran  # which was seen a second longer ago at first
+    assert it.store.told() == []
+
+
+async def test_news_of_one_build_is_written_with_what_is_no_news_of_the_others() -> None:
+    it = World()
+    for number in (1, 2):
+        seen = accepted("building", due=NOW, building_since=NOW, quay_id=f"q{number}")
+        it.listed(it.add(seen, number), "building" if number == 1 else "complete")
+    await it.look()
+    assert [{one.build.id for one in changes} for changes in it.store.saves] == [{"b1", "b2"}]
+    assert (it.has_news, it.seen(2).phase) == (True, BuildPhase.SUCCEEDED)
 
 
 async def test_a_list_that_takes_too_long_is_left_alone_for_five_minutes() -> None:
