@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
+from typing import Any
 
 import pytest
+from sqlalchemy import Connection, event
 
 from buildbot.domain.build import BuildId, BuildPhase, CancelReason, Goal, GoalKind
 from buildbot.ports import ClaimLost, Stray
 from buildbot.store import claims
+from buildbot.store.sql_store import SqlStore
 from buildbot.store.statuses import FIRST_WORD
 from tests.store.due import next_due
 from tests.store.world import API, LEASE, START, World, a_push, ended_as, seen_as, sha
@@ -128,6 +132,21 @@ def test_no_statement_reads_more_repositories_than_a_database_lets_it_name() -> 
     named = [claims.Named(one["of_registry"], name) for one in portions for name in one["of_repositories"]]
     assert sorted(named) == sorted(due)
     assert max(len(one["of_repositories"]) for one in portions) == claims.READ_AT_ONCE
+
+
+async def test_sqlite_goes_through_what_is_due_and_not_through_all_that_it_knows(tmp_path: Path) -> None:
+    with SqlStore(f"sqlite:///{tmp_path}/store.db") as store:
+        plans: list[str] = []
+
+        @event.listens_for(store._writing, "before_cursor_execute")
+        def explain(connection: Connection, _cursor: object, statement: str, values: Any, *_: object) -> None:
+            if "ORDER BY claims.due" in statement:
+                told = connection.connection.cursor().execute(f"EXPLAIN QUERY PLAN {statement}", values)
+                plans.extend(row[3] for row in told)
+
+        await store.claim_repositories("one", START, LEASE, 5, {"quay": 5})
+    assert plans
+    assert {plan.partition(" (")[0] for plan in plans} == {"SEARCH claims USING INDEX claims_by_due"}
 
 
 async def test_a_lease_that_ran_out_is_taken_over(world: World) -> None:
