@@ -49,7 +49,7 @@ def _while_building(seen: Seen, shortest: timedelta, typical: timedelta | None) 
     if early > timedelta():
         return max(shortest, min(early, max(shortest * WIDEST_POLL, shortest * 10 + seen.ran / 2)))
     overdue = max(seen.ran - typical * 2, timedelta())
-    near = min(typical / 10, shortest * 1.5)
+    near = min(typical / 10, shortest * 1.7)
     return _clamp(near + overdue / 20, shortest)
 
 

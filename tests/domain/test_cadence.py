@@ -39,7 +39,7 @@ def test_back_off_doubles_from_a_second_to_a_minute(failures: int, seconds: int)
         (accepted("building", ran=timedelta(seconds=60)), 600, 80),
         (accepted("building", ran=timedelta(seconds=490)), 600, 20),
         (accepted("pushing", ran=timedelta(seconds=509)), 600, 5),
-        (accepted("pushing", ran=timedelta(seconds=600)), 600, 7.5),
+        (accepted("pushing", ran=timedelta(seconds=600)), 600, 8.5),
         (accepted("pushing", ran=timedelta(seconds=800)), 10, 30),
         (accepted("building"), 10, 8.5),
         (accepted("building", ran=timedelta(seconds=10)), 10, 5),
