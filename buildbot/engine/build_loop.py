@@ -63,10 +63,10 @@ class BuildLoop(LeaseLoop[Claim]):
         except StoreUnavailable as error:
             log.warning("claims not given back, they end with their leases", because=str(error))
 
-    async def _claim(self, room: int) -> Sequence[Claim]:  # noqa: ARG002  there is always room for one registry more
+    async def _claim(self, room: int) -> Sequence[Claim]:
         busy = Counter(claim.registry for claim in self._tasks.values())
-        places = {key: MOST_PASSES - busy.pop(key, 0) for key in self._current.setup.registries}
-        others = max(0, MOST_PASSES - busy.total())  # registries that builds remember and that are gone
+        places = {key: min(room, MOST_PASSES - busy.pop(key, 0)) for key in self._current.setup.registries}
+        others = min(room, max(0, MOST_PASSES - busy.total()))  # registries that builds remember and that are gone
         now = self._tools.clock.now()
         return await self._tools.store.claim_repositories(self._owner, now, self._lease, others, places)
 

@@ -10,6 +10,7 @@ may be about what the task held, or more that was due than there was room for.
 from __future__ import annotations
 
 import asyncio
+import sys
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from datetime import timedelta
@@ -19,7 +20,7 @@ from typing import Generic, TypeVar
 import structlog
 
 from buildbot.engine.pulse import Pulse
-from buildbot.engine.rush import Rush
+from buildbot.engine.rush import FEW, Rush
 from buildbot.ports import StoreUnavailable
 
 log = structlog.get_logger(__name__)
@@ -33,9 +34,7 @@ class LeaseLoop(ABC, Generic[Leased]):
     """Works on at most `most` leased things at once, and may have no room for one more from `crowded` on. `pulse` makes
     it look; while a `rush` is on it waits with that."""
 
-    def __init__(
-        self, most: int, lease: timedelta, rush: Rush | None = None, *, crowded: int | None = None
-    ) -> None:
+    def __init__(self, most: int, lease: timedelta, rush: Rush | None = None, *, crowded: int | None = None) -> None:
         self.pulse = Pulse()
         self._most = most
         self._crowded = most if crowded is None else crowded
@@ -62,8 +61,7 @@ class LeaseLoop(ABC, Generic[Leased]):
         renewing = asyncio.create_task(self._keep_leases())
         try:
             while not self._is_stopping:
-                await self._rush.over()
-                await self._take()
+                await self._take(sys.maxsize if await self._rush.over() else FEW)
                 await self.pulse.nap()
         finally:
             renewing.cancel()
@@ -81,17 +79,17 @@ class LeaseLoop(ABC, Generic[Leased]):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    async def _take(self) -> bool:
+    async def _take(self, limit: int = sys.maxsize) -> bool:
         try:
             async with self._taking:
-                return await self._take_due()
+                return await self._take_due(limit)
         except StoreUnavailable as error:
             log.error("nothing can be claimed", loop=type(self).__name__, because=str(error))
             await asyncio.sleep(AWAY_SECONDS)
             return False
 
-    async def _take_due(self) -> bool:
-        room = self._most - len(self._tasks)
+    async def _take_due(self, limit: int) -> bool:
+        room = min(limit, self._most - len(self._tasks))
         if room <= 0 or self._is_stopping:
             return False
         taken = await self._claim(room)

@@ -1,8 +1,8 @@
 """Deliveries first: while very many come in at once, the loops wait a moment before they take up new work.
 
 A forge waits seconds for its answer and no longer, a build may begin a little later. What is more, a repository that is
-looked at once for ten pushes costs a fraction of what it costs ten times. So a burst is recorded first; a rush that
-does not end holds nothing up for longer than `LONGEST` at a time.
+looked at once for ten pushes costs a fraction of what it costs ten times. So a burst is recorded first. Beside a rush
+that does not end the loops go on every `LONGEST`, with a `FEW` at a time.
 """
 
 from __future__ import annotations
@@ -16,6 +16,9 @@ MANY = 8
 
 CALM, LONGEST = 0.02, 0.5
 """Seconds: without so many for this long a rush is over, and no loop waits longer for its end."""
+
+FEW = 8
+"""So many things are taken up at once beside a rush: each may keep the loop for milliseconds."""
 
 
 class Rush:
@@ -38,12 +41,13 @@ class Rush:
                 self._seen_at = asyncio.get_running_loop().time()
             self._under_way -= 1
 
-    async def over(self) -> None:
-        """Wait until no rush is on, for `LONGEST` at most."""
+    async def over(self) -> bool:
+        """Wait until no rush is on, for `LONGEST` at most; whether that is so."""
         loop = asyncio.get_running_loop()
         patience = loop.time() + LONGEST
         while (now := loop.time()) < patience and (self._is_on() or now < self._seen_at + CALM):  # noqa: ASYNC110
             await asyncio.sleep(CALM)
+        return now < patience
 
     def _is_on(self) -> bool:
         return self._under_way >= MANY

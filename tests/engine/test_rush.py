@@ -30,7 +30,7 @@ async def test_a_rush_is_waited_for_until_it_is_over() -> None:
         waiting = asyncio.ensure_future(rush.over())
         await asyncio.sleep(0)
         assert not waiting.done()
-    await waiting
+    assert await waiting
 
 
 async def test_a_rush_that_does_not_end_holds_nobody_up_for_ever() -> None:
@@ -38,10 +38,4 @@ async def test_a_rush_that_does_not_end_holds_nobody_up_for_ever() -> None:
     with ExitStack() as taken:
         for _ in range(2 * MANY):
             taken.enter_context(rush.taking())
-        await rush.over()
-        assert not waiting_for(rush).done()
-
-
-def waiting_for(rush: Rush) -> asyncio.Future[None]:
-    """Whoever comes next waits anew."""
-    return asyncio.ensure_future(rush.over())
+        assert not await rush.over()
