@@ -5,14 +5,14 @@ The token rises with every claim and every save asks for it, so an instance that
 if nothing has come in meanwhile.
 
 A look that finds nothing new is the common one by far, and what it costs is statements, not rows: SQLAlchemy takes
-longer over one than SQLite does. So all that are taken together are read together, and each is given back by one.
+longer over one than SQLite does. So all that are taken together are read together, and given back together as well.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from itertools import islice
 from typing import Any, NamedTuple
@@ -140,10 +140,24 @@ def save_strays(connection: Connection, held: Claim, found: Sequence[Stray]) -> 
         _STRAY(connection, row)
 
 
-def release(connection: Connection, held: Claim, due: datetime | None, typical: timedelta | None) -> None:
-    """Give the repository back. Silently nothing when another instance has it by now."""
-    known = None if typical is None else typical.total_seconds()
-    connection.execute(_GIVE_BACK, {**_mine(held), "of_wakes": held.wakes, "of_due": due, "of_typical": known})
+@dataclass(frozen=True, slots=True)
+class Release:
+    """A claim to be given back, due again at `due`; `typical` is what was learned of build times, if anything."""
+
+    held: Claim
+    due: datetime | None
+    typical: timedelta | None = None
+
+
+def release(connection: Connection, releases: Sequence[Release]) -> list[None]:
+    """Give repositories back. Silently nothing for those that another instance has by now."""
+    _run(connection, _GIVE_BACK, [_given_back(one) for one in releases])
+    return [None] * len(releases)
+
+
+def _given_back(one: Release) -> dict[str, Any]:
+    typical = None if one.typical is None else one.typical.total_seconds()
+    return {**_mine(one.held), "of_wakes": one.held.wakes, "of_due": one.due, "of_typical": typical}
 
 
 def refresh(connection: Connection, held: Claim) -> Claim:

@@ -115,7 +115,7 @@ class SqlStore:
         await self._write(claims.save_strays, claim, strays)
 
     async def release(self, claim: Claim, due: datetime | None, typical: timedelta | None = None) -> None:
-        await self._write(claims.release, claim, due, typical)
+        await self._told(self._commit.write_together(claims.release, claims.Release(claim, due, typical)))
 
     async def refresh(self, claim: Claim) -> Claim:
         return await self._read(claims.refresh, claim)
