@@ -100,12 +100,12 @@ def test_the_runs_meet_what_they_are_for(summary: Summary) -> None:
     [
         pytest.param(Sabotage(forgets_intent=True), "was built twice", 9, id="intent"),
         pytest.param(Sabotage(never_settles=True), "was built twice", 9, id="settle-time"),
-        pytest.param(Sabotage(hides_holders=True), "after the newer", 41, id="one-writer"),
+        pytest.param(Sabotage(hides_holders=True), "after the newer", 65, id="one-writer"),
         pytest.param(Sabotage(ignores_fencing=True), "that was lost wrote something", 1, id="fencing"),
         pytest.param(Sabotage(drops_strays=True), "while a stray could still write", 49, id="strays"),
-        pytest.param(Sabotage(forgets_wakes=True), "never ended", 33, id="wakes"),
+        pytest.param(Sabotage(forgets_wakes=True), "never ended", 52, id="wakes"),
         pytest.param(Sabotage(ignores_caps=True), "builds were in flight under", 0, id="caps"),
-        pytest.param(Sabotage(trusts_stale_posts=True), "and not", 51, id="newer-wishes"),
+        pytest.param(Sabotage(trusts_stale_posts=True), "and not", 22, id="newer-wishes"),
     ],
 )
 def test_an_engine_that_skips_a_rule_is_caught(sabotage: Sabotage, complaint: str, start: int) -> None:
