@@ -30,7 +30,7 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 MOST_WRITES = 64
 SEVERAL, LINGER_SECONDS = 4, 0.0005
-"""Where so many have come together more are on their way: to wait this long for each saves whole transactions (a fifth
+"""Where so many have come together more are on their way: to wait this long for each saves whole transactions (a tenth
 of the processor time of a busy bot)."""
 
 _Together = Callable[[Connection, Sequence[Any]], Sequence[Any]]
