@@ -95,8 +95,7 @@ class _Again:
         verdict = self.replaying.judge(push, standing, kept.keys())
         ledger = Ledger(self.connection)
         if verdict.move is not None and all(verdict.move.position != one.position for one in standing.moves):
-            is_head = not standing.moves or verdict.move.position > standing.moves[-1].position
-            ledger.move(ref, verdict.move, self.now, is_head=is_head, replaces=standings.head(ref) if is_head else None)
+            ledger.move(ref, verdict.move, self.now, standing.moves, standings.head(ref))
         told = kept | (dict(verdict.rules) or ({} if kept else {"": verdict.reason}))
         made = []
         for new in verdict.builds:

@@ -111,8 +111,7 @@ class _Batch:
 
     def _move(self, push: PushEvent, move: Move, history: Sequence[Move], now: datetime) -> None:
         ref = ref_of(push.source, push.ref)
-        is_head = not history or move.position > history[-1].position
-        self._ledger.move(ref, move, now, is_head=is_head, replaces=self._standings.head(ref) if is_head else None)
+        self._ledger.move(ref, move, now, history, self._standings.head(ref))
         self._standings.moved(ref, move)
 
     def _build(self, recording: Recording, push: PushEvent, move: Move | None, new: NewBuild) -> Build:

@@ -7,7 +7,7 @@ the next push of the same batch supersedes), and nothing of it is in the databas
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Any, NamedTuple
@@ -79,8 +79,9 @@ class Ledger:
         """A delivery has come in."""
         self._deliveries.append(row)
 
-    def move(self, ref: Ref, move: Move, now: datetime, *, is_head: bool, replaces: int | None = None) -> None:
-        """A ref has moved. `replaces`: the row of its head until now, if that has been written."""
+    def move(self, ref: Ref, move: Move, now: datetime, history: Sequence[Move], head: int | None) -> None:
+        """A ref has moved. `history` is what was known of it, `head` the row of the last move of that, if written."""
+        is_head = not history or move.position > history[-1].position
         row = {
             **ref._asdict(),
             "position": move.position,
@@ -93,7 +94,7 @@ class Ledger:
         }
         self._moves.append(row)
         if is_head:
-            self._replace_head(ref, replaces, now)
+            self._replace_head(ref, head, now)
             self._heads[ref] = row
 
     def place(self) -> Place:
